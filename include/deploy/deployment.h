@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One run of the tool against the servers of a manifest: what the command line asked for, the
+ * hosts it reached, and what it needs to know of who runs it.
+ *
+ *	deployment_new -> deployment_connect -> an operation (push.h, rollback.h, ...) -> free
+ */
+#pragma once
+
+#include "host/host.h"
+#include "manifest/config.h"
+#include "secrets/secret.h"
+#include "ui/ui.h"
+#include "util/error.h"
+
+#include <stdbool.h>
+
+struct deployment_request {
+	const struct config *config; /* borrowed; outlives the deployment */
+	struct ui *ui;		     /* borrowed */
+	const char *command;	     /* as typed, for the lock, the audit and hooks ("deploy push") */
+	const char *version;	     /* --version, or NULL */
+	const struct strvec *hosts;  /* --hosts: names or shell patterns; NULL or empty: all */
+	const struct strvec *roles;  /* --roles */
+	int lock_wait_s;	     /* 0: refuse at once; -1: as long as it takes */
+	int parallel;		     /* host workers at once; 0: 64 */
+};
+
+struct deployment;
+
+/* Only checks the filters (an unknown host or role is ERROR_USAGE with a did-you-mean). */
+ERROR_CHECKED struct deployment *deployment_new(
+	const struct deployment_request *req, struct error *err);
+
+/*
+ * Runs the pre-connect hook, reads the secrets the manifest names, connects to all (selected) hosts
+ * at once.  When one host cannot be reached: the error of the first, and every host's own by
+ * ui_error().
+ */
+ERROR_CHECKED int deployment_connect(struct deployment *d, struct error *err);
+
+/* Closes everything; releases a lock that is still held. NULL is fine. */
+void deployment_free(struct deployment *d);

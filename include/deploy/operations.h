@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the commands of the tool do, one function each; src/cli only reads options, calls one of
+ * these and prints.  All take a connected deployment (deployment_connect) unless said otherwise.
+ * Progress goes to the deployment's ui; results are printed by the function itself through
+ * ui_print/ui_table/ui_json, so that the text and the JSON form stand side by side.
+ */
+#pragma once
+
+#include "deploy/deployment.h"
+
+struct push_options {
+	bool skip_build; /* the version's image is in the registry, or on this Docker, already */
+	bool dry_run;	 /* as plan */
+	bool force;	 /* deploy even if this very release is live */
+	bool skip_hooks;
+	bool setup;	 /* prepare new servers first (setup) */
+	bool install_docker; /* setup --install-docker */
+};
+ERROR_CHECKED int operation_push(
+	struct deployment *d, const struct push_options *options, struct error *err);
+
+/* version: NULL for the previous good release; a version or a release number otherwise. */
+struct rollback_options {
+	const char *version;
+	bool skip_hooks;
+};
+ERROR_CHECKED int operation_rollback(
+	struct deployment *d, const struct rollback_options *options, struct error *err);
+
+ERROR_CHECKED int operation_plan(struct deployment *d, struct error *err);
+/* Does not need a connection (unless builder.remote). push: to the registry as well. */
+ERROR_CHECKED int operation_build(struct deployment *d, bool push, struct error *err);
+ERROR_CHECKED int operation_status(struct deployment *d, struct error *err);
+
+/* releases, releases show N, releases diff N M */
+ERROR_CHECKED int operation_releases_list(struct deployment *d, struct error *err);
+ERROR_CHECKED int operation_releases_show(struct deployment *d, long number, struct error *err);
+ERROR_CHECKED int operation_releases_diff(
+	struct deployment *d, long from, long to, struct error *err);
+
+struct logs_options {
+	const char *since, *until; /* RFC 3339, or "10m"; NULL */
+	long tail;		   /* lines per container; -1: all */
+	const char *grep;	   /* only lines with this text; NULL */
+	bool follow;
+	bool timestamps;
+};
+ERROR_CHECKED int operation_app_logs(
+	struct deployment *d, const struct logs_options *options, struct error *err);
+
+struct exec_options {
+	const char *const *argv; /* NULL-terminated */
+	bool interactive;	 /* terminal */
+	bool reuse;		 /* in a running container; else a fresh one of the live release */
+	bool primary;		 /* only the first host */
+};
+/* *exit_status: the first that is not 0. */
+ERROR_CHECKED int operation_app_exec(
+	struct deployment *d, const struct exec_options *options, int *exit_status, struct error *err);
+ERROR_CHECKED int operation_app_start(struct deployment *d, struct error *err);
+ERROR_CHECKED int operation_app_stop(struct deployment *d, struct error *err);
+ERROR_CHECKED int operation_app_restart(struct deployment *d, struct error *err);
+ERROR_CHECKED int operation_app_containers(struct deployment *d, struct error *err);
+ERROR_CHECKED int operation_app_version(struct deployment *d, struct error *err);
+ERROR_CHECKED int operation_app_maintenance(
+	struct deployment *d, const char *message, struct error *err);
+ERROR_CHECKED int operation_app_live(struct deployment *d, struct error *err);
+
+ERROR_CHECKED int operation_proxy_boot(struct deployment *d, struct error *err);
+ERROR_CHECKED int operation_proxy_reboot(struct deployment *d, struct error *err);
+ERROR_CHECKED int operation_proxy_logs(
+	struct deployment *d, const struct logs_options *options, struct error *err);
+ERROR_CHECKED int operation_proxy_details(struct deployment *d, struct error *err);
+ERROR_CHECKED int operation_proxy_config(struct deployment *d, struct error *err);
+ERROR_CHECKED int operation_proxy_remove(struct deployment *d, struct error *err); /* asks */
+
+/* `exec -- CMD`: on the servers, by the SSH user's shell. *exit_status: the first not 0. */
+ERROR_CHECKED int operation_exec(
+	struct deployment *d, const char *const *argv, int *exit_status, struct error *err);
+
+ERROR_CHECKED int operation_lock_status(struct deployment *d, struct error *err);
+ERROR_CHECKED int operation_lock_acquire(
+	struct deployment *d, const char *message, struct error *err);
+ERROR_CHECKED int operation_lock_release(struct deployment *d, struct error *err);
+ERROR_CHECKED int operation_audit(struct deployment *d, long lines, struct error *err);
+ERROR_CHECKED int operation_prune(struct deployment *d, struct error *err);
+/* Takes the service off the servers: containers, proxy fragment, images, history. Asks. */
+ERROR_CHECKED int operation_remove(struct deployment *d, struct error *err);
+
+/* Preflight; does not need (and does not use) deployment_connect: a host that is not reached is a
+ * finding.  -1 with ERROR_REMOTE when a push would fail. */
+ERROR_CHECKED int operation_check(struct deployment *d, struct error *err);
