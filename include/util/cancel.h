@@ -24,4 +24,5 @@ int cancel_fd(void);
 ERROR_CHECKED int cancel_check(struct error *err);
 void cancel_shield_begin(void); /* nests; per thread */
 void cancel_shield_end(void);
-void cancel_reset(void); /* for tests */
+bool cancel_shielded(void); /* is this thread inside one? for handing it on to a worker */
+void cancel_reset(void);    /* for tests */

@@ -26,25 +26,25 @@
 
 enum error_kind {
 	ERROR_NONE = 0,
-	ERROR_USAGE,	   /* exit 2: bad command line */
-	ERROR_MANIFEST,	   /* exit 3: manifest, secrets or environment file is wrong */
-	ERROR_CONNECT,	   /* exit 4: connection, host key or authentication */
-	ERROR_REMOTE,	   /* exit 5: something failed on a server, or in a build */
+	ERROR_USAGE,       /* exit 2: bad command line */
+	ERROR_MANIFEST,    /* exit 3: manifest, secrets or environment file is wrong */
+	ERROR_CONNECT,     /* exit 4: connection, host key or authentication */
+	ERROR_REMOTE,      /* exit 5: something failed on a server, or in a build */
 	ERROR_UNHEALTHY,   /* exit 6: the new release did not become healthy; rolled back */
-	ERROR_LOCKED,	   /* exit 7: somebody else holds the lock */
-	ERROR_PARTIAL,	   /* exit 8: done on some hosts only */
-	ERROR_INTERNAL,	   /* exit 70: a fault of ours, or of this machine */
+	ERROR_LOCKED,      /* exit 7: somebody else holds the lock */
+	ERROR_PARTIAL,     /* exit 8: done on some hosts only */
+	ERROR_INTERNAL,    /* exit 70: a fault of ours, or of this machine */
 	ERROR_INTERRUPTED, /* exit 130: Ctrl-C, SIGTERM, or a sibling's failure cancelled it */
 };
 
 struct error {
 	enum error_kind kind;
-	int sys;	  /* errno where a system call failed, else 0 */
-	int status;	  /* HTTP status of a Docker daemon, exit status of a process, else 0 */
-	char host[128];	  /* host on which it happened, "" when none */
-	char text[1536];  /* chain of frames, outermost first, joined by ": " */
+	int sys;           /* errno where a system call failed, else 0 */
+	int status;        /* HTTP status of a Docker daemon, exit status of a process, else 0 */
+	char host[128];    /* host on which it happened, "" when none */
+	char text[1536];   /* chain of frames, outermost first, joined by ": " */
 	char detail[6144]; /* further lines shown below it (a container's last log lines), or "" */
-	char hint[512];	  /* what to do next, or "" */
+	char hint[512];    /* what to do next, or "" */
 };
 
 /* Sets *err; returns -1.  Text is cut at the size of the field, on a UTF-8 boundary. */

@@ -22,6 +22,6 @@ void strmap_set(struct strmap *m, const char *key, const char *value); /* copies
 const char *strmap_get(const struct strmap *m, const char *key);       /* NULL when not there */
 void strmap_del(struct strmap *m, const char *key);
 void strmap_copy(struct strmap *to, const struct strmap *from); /* sets each; later ones win */
-void strmap_sort(struct strmap *m);				  /* by key */
+void strmap_sort(struct strmap *m);                             /* by key */
 void strmap_fini(struct strmap *m);
 #define CLEANUP_STRMAP __attribute__((cleanup(strmap_fini)))

@@ -9,11 +9,14 @@
 
 struct proc_request {
 	const char *const *argv; /* argv[0] is looked up in PATH; NULL-terminated */
-	const char *const *env;	 /* "K=V" added to ours, NULL-terminated, or NULL */
-	const char *dir;	 /* working folder, or NULL */
-	const void *input;	 /* bytes for its stdin, or NULL for /dev/null */
+	const char *const *env;  /* "K=V" added to ours, NULL-terminated, or NULL */
+	const char *dir;         /* working folder, or NULL */
+	const void *input;       /* bytes for its stdin, or NULL for /dev/null */
 	size_t input_len;
 	int timeout_ms; /* then SIGTERM, 2 s later SIGKILL to its process group; 0 = none */
+	/* It may ask on the terminal (gpg, op): it stays in our process group, and only itself is
+	 * ended by a time-out. */
+	bool terminal;
 	/* Called for each complete line of stdout (is_err false) or stderr, on the caller's thread;
 	 * NULL: both are collected only. */
 	void (*on_line)(void *ctx, bool is_err, const char *line);

@@ -25,11 +25,14 @@ struct str {
 	bool overflow;
 };
 
-#define STR_INIT(maximum) {.max = (maximum)}
+#define STR_INIT(maximum)                                                                          \
+	{                                                                                          \
+		.max = (maximum)                                                                   \
+	}
 
 void str_init(struct str *s, size_t max);
-void str_fini(struct str *s);	/* frees; zeroes; `s` may be used again with the same max */
-void str_reset(struct str *s);	/* empties, keeps the memory, clears overflow */
+void str_fini(struct str *s);  /* frees; zeroes; `s` may be used again with the same max */
+void str_reset(struct str *s); /* empties, keeps the memory, clears overflow */
 
 /* All appends: 0, or -1 on overflow (nothing of this append is kept). */
 int str_add(struct str *s, const char *text);
