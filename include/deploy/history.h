@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The release history: pure parts (parsing, merging, choosing).  Reading and writing it on servers
+ * is deploy/record.h.
+ *
+ * On every server of a service lies `releases.jsonl`, one JSON object a line, only ever appended:
+ *
+ *	{"event":"begin","number":7,"id":"9f...","time":"2026-..Z","command":"push","version":...}
+ *	{"event":"end","id":"9f...","time":"...","outcome":"live","image_id":"sha256:...",...}
+ *
+ * A release is the fold of its two events, joined by its random id.  One without an end is either
+ * under way (its lock is held) or was interrupted.  Copies are merged by id: no copy has to know
+ * every release.  A line that is no such object, or an end before its begin, is skipped and
+ * counted; a torn last line is one of these.
+ */
+#pragma once
+
+#include "util/error.h"
+#include "util/map.h"
+#include "util/str.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HISTORY_MAX_BYTES   ((size_t)8 << 20) /* of one copy; older lines are compacted away */
+#define HISTORY_COMPACT_AT  ((size_t)1 << 20)
+#define HISTORY_COMPACT_KEEP 500 /* releases */
+#define RELEASE_ID_HEX	    16
+
+enum release_outcome {
+	RELEASE_PENDING,     /* begun, no end on record */
+	RELEASE_LIVE,	     /* took the traffic (superseded by the next one of this kind) */
+	RELEASE_FAILED,	     /* refused; nothing had moved, or all moved back */
+	RELEASE_INTERRUPTED, /* its tool died or was stopped; undone */
+};
+
+struct release {
+	long number; /* from 1 */
+	char *id;    /* RELEASE_ID_HEX hex digits */
+	enum release_outcome outcome;
+	char *command;	  /* "push", "rollback", "setup" */
+	char *version;	  /* of the image */
+	char *commit;	  /* full id, or NULL */
+	char *subject;	  /* of the commit, or NULL */
+	char *performer;  /* who: git's user.email, or user name */
+	char *operator_host; /* from where */
+	int64_t started_ms, finished_ms; /* operator's clock; finished 0: no end on record */
+	char *image;	  /* reference */
+	char *image_id;	  /* or NULL before it is known */
+	char *config_digest; /* or NULL */
+	long runs;	  /* release whose containers serve: its own number, or that rolled back to */
+	long replaced;	  /* number that was live before, 0: none */
+	char *error;	  /* why it failed, or NULL */
+	struct strmap hosts; /* host -> "ok" or what happened */
+	json_t *config;	  /* resolved manifest without secrets, or NULL */
+	struct strmap env_digests; /* secret name -> keyed digest, never the value */
+	int64_t requests, failed_requests; /* during the switch; -1: not counted */
+	int64_t bytes_sent;
+	bool recovered; /* rebuilt from containers, or ended by repair */
+};
+
+struct history {
+	struct release *p; /* sorted by number */
+	size_t len, cap;
+	size_t skipped_lines; /* not valid */
+	bool torn;	      /* the last line had no newline */
+};
+
+void history_init(struct history *h);
+void history_fini(struct history *h);
+void release_fini(struct release *r);
+/* Deep copy. */
+void release_copy(struct release *to, const struct release *from);
+
+/* Parses a copy of the file and merges its events into `h`. Never fails: see skipped_lines. */
+void history_parse(struct history *h, const char *text, size_t len);
+/* Adds what `from` knows and `h` does not. */
+void history_merge(struct history *h, const struct history *from);
+/* Adds (or replaces, by id) one release. Takes a copy. */
+void history_put(struct history *h, const struct release *r);
+
+/* Appends the line(s) that `copy` lacks to say all that `h` says; "" when it has everything. */
+void history_missing(const struct history *h, const struct history *copy, struct str *out);
+
+/* The lines of one event, newline-terminated. */
+void history_begin_line(const struct release *r, struct str *out);
+void history_end_line(const struct release *r, struct str *out);
+
+/* The release that is live: the last one that took the traffic; NULL when there is none. */
+const struct release *history_live(const struct history *h);
+const struct release *history_find(const struct history *h, long number);
+/* A number ("7", "v7") or a version or an unambiguous beginning of one; the newest such. */
+const struct release *history_lookup(const struct history *h, const char *what);
+long history_next_number(const struct history *h);
+/*
+ * Where `rollback` without an argument goes: the newest release before the one whose containers run
+ * now that took the traffic once, and that ran its own containers.  Going back twice goes back
+ * further, never forward to what was just left.  NULL when there is none.
+ */
+const struct release *history_previous_good(const struct history *h);
+/* Took the traffic at some time, with containers of its own. */
+bool release_was_good(const struct release *r);
+
+const char *release_outcome_name(enum release_outcome o); /* "pending", "live", ... */
+/* All that is on record, for --json. New reference. */
+json_t *release_to_json(const struct release *r);
