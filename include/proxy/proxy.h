@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reverse proxy of a server, as the deploy layer commands it.
+ *
+ * ONE container per server and driver (`deploy-proxy-<driver>`), shared by all services there, runs
+ * as the SSH user, publishes only its HTTP(S) ports, and lives in <state_dir>/proxy/<driver>/:
+ *
+ *   main configuration       written by proxy_boot()
+ *   services/<key>.<ext>     one fragment per service and destination, replaced atomically
+ *   certs/ data/ log/        certificates given (0600), the proxy's own, access and error logs
+ *   run/                     unix sockets (0700): admin, and `probe`: never on a network
+ *
+ * How a candidate is seen through the proxy before users' traffic moves: the `probe` socket, which
+ * only the SSH user can reach, forwards to whatever container a request names.  So no token is
+ * needed that could leak, no configuration changes before the switch, and each push reloads the
+ * proxy once.  The same socket carries every service's routes: verification passes through the very
+ * routing that users get, without TLS, DNS or published ports in the way.
+ *
+ * Order of a push, per host (round trips in brackets):
+ *
+ *   p = proxy_open()          reads what is there [2, beside other work]
+ *   proxy_stage(p, svc)       conflicts, certificates, validation by the proxy itself when more than
+ *                             the upstreams changed; writes nothing that is live [1, or 5]
+ *   proxy_probe(p, name)      each candidate answers through the proxy [2; beside the health watch]
+ *   proxy_counts_begin(p)     [1]
+ *   proxy_switch(p, svc)      one rename, one reload, verified; else put back [3]
+ *   proxy_drain(p, ...)       [0-1, then as long as requests are in flight]
+ *   proxy_counts_end(p)       [1-2]
+ *   proxy_close(p)
+ *
+ * Killed between any two steps: users are served by the old or the new containers, both of which
+ * still run; what is on disk was validated before it got there.  proxy_state() of the next
+ * command tells when the file and the running proxy differ; proxy_switch() mends it.
+ */
+#pragma once
+
+#include "host/host.h"
+#include "proxy/service.h"
+
+struct proxy; /* one service on one host; use from one thread at a time */
+
+/* The driver's container and shared settings; the same for all services of a host. */
+struct proxy_config {
+	const char *driver;  /* "caddy", "nginx" */
+	const char *image;
+	const char *network; /* "deploy" */
+	int http_port, https_port;
+	const char *acme_email;	 /* or NULL */
+	const char *acme_server; /* directory URL; NULL: the driver's default */
+	const struct config_options *options; /* of the container; or NULL */
+};
+void proxy_config_init(struct proxy_config *pc, const struct config *c);
+
+/* "deploy-proxy-caddy"; the caller frees. */
+char *proxy_container_name(const char *driver);
+/* ERROR_MANIFEST for a driver that there is not; names those that there are. */
+ERROR_CHECKED int proxy_driver_check(const char *driver, struct error *err);
+
+/* -- The container -- */
+
+enum proxy_boot_outcome { PROXY_BOOTED, PROXY_STARTED, PROXY_RECONFIGURED, PROXY_UNCHANGED };
+struct proxy_boot_result {
+	enum proxy_boot_outcome outcome;
+	char *drift; /* how the running container differs from the manifest ("image ...; ports ..."),
+			mended by proxy_reboot(); or NULL. The caller frees. */
+};
+/*
+ * Makes sure that it runs: network, folders, image (pulled when missing), container, main
+ * configuration.  Idempotent; a running proxy that differs keeps running, and that is told.
+ */
+ERROR_CHECKED int proxy_boot(struct host *h, const struct proxy_config *pc,
+	struct proxy_boot_result *result, struct error *err);
+/*
+ * A new container in place of the old one, with the manifest's image and options.  The new one is
+ * created, and its configuration validated, before the old one is told to stop; open requests get
+ * up to `drain_ms`.  The port belongs to one container at a time, so new connections are refused
+ * between the old one's end and the new one's start (*gap_ms, 0.3 s or so).  When the new one does
+ * not start the old one comes back.
+ */
+ERROR_CHECKED int proxy_reboot(struct host *h, const struct proxy_config *pc, int drain_ms,
+	int *gap_ms, struct error *err);
+/* Stops and removes it; `data`: its folder too (certificates!). */
+ERROR_CHECKED int proxy_remove(
+	struct host *h, const char *driver, bool data, struct error *err);
+
+struct proxy_details {
+	bool present, running;
+	char *container_id, *image, *image_id, *version, *started_at, *status;
+	int http_port, https_port;
+	struct proxy_state *services; /* all fragments of the host */
+	size_t services_len;
+};
+ERROR_CHECKED int proxy_details(
+	struct host *h, const char *driver, struct proxy_details *d, struct error *err);
+void proxy_details_fini(struct proxy_details *d);
+
+/* The last `lines` lines of access and error log of all services, then, with follow, further ones
+ * until cancelled. Calls line(ctx, text) for each. */
+ERROR_CHECKED int proxy_logs(struct host *h, const char *driver, int lines, bool follow,
+	void (*line)(void *ctx, const char *text), void *ctx, struct error *err);
+
+/* -- One service -- */
+
+/* Reads this service's fragment and those of others. The proxy need not run, nor be there. */
+ERROR_CHECKED struct proxy *proxy_open(struct host *h, const struct proxy_config *pc,
+	const char *service, const char *destination, struct error *err);
+void proxy_close(struct proxy *p); /* NULL is fine */
+
+/* What the file said at proxy_open(), or after the last switch. */
+const struct proxy_state *proxy_live(const struct proxy *p);
+/* Asks the running proxy which content it serves: *same tells whether it is the file's. */
+ERROR_CHECKED int proxy_running(struct proxy *p, bool *same, struct error *err);
+
+/* The rendered fragment, for plan and `proxy config`; the caller frees. Pure. */
+ERROR_CHECKED char *proxy_render(
+	const struct proxy *p, const struct proxy_service *svc, struct error *err);
+
+/*
+ * Prepares a switch to `svc` (its `live` may still be empty): refuses a host and prefix that another
+ * service has, by its name; puts the given certificate there; lets the proxy validate the new
+ * configuration.  Nothing that serves is touched.
+ */
+ERROR_CHECKED int proxy_stage(struct proxy *p, const struct proxy_service *svc, struct error *err);
+
+struct proxy_answer {
+	int status; /* HTTP; 0: none came */
+	int ms;
+	bool by_proxy; /* the proxy itself answered: the container did not (502, 504) */
+};
+/* GET `path` of container `name` through the proxy. ERROR_UNHEALTHY: no answer by the container. */
+ERROR_CHECKED int proxy_probe(struct proxy *p, const struct proxy_service *svc, const char *name,
+	const char *path, int timeout_ms, struct proxy_answer *answer, struct error *err);
+
+/*
+ * Makes `svc` what is served: svc->live gets all new requests when this returns.  What was live and
+ * no longer is goes to svc->draining.  On refusal, or when the new ones do not answer through the
+ * proxy (5 s), the old fragment is put back, loaded and verified, and *err says why.  The same for
+ * maintenance on and off, and for mending drift.
+ */
+ERROR_CHECKED int proxy_switch(struct proxy *p, struct proxy_service *svc, struct error *err);
+/* Takes the last proxy_switch() of this proxy back (another host failed). */
+ERROR_CHECKED int proxy_switch_back(struct proxy *p, struct error *err);
+
+/* Requests that `names` are working on now. */
+ERROR_CHECKED int proxy_in_flight(
+	struct proxy *p, const struct strvec *names, int *count, struct error *err);
+/* Waits until that is 0; *left: how many there still were after timeout_ms. */
+ERROR_CHECKED int proxy_drain(struct proxy *p, const struct strvec *names, int timeout_ms,
+	int *left, struct error *err);
+
+/*
+ * Requests between begin and end, from the proxy's own access log.  `failed`: the proxy had to
+ * answer 502, 503 or 504 because no container did.  `errors`: 5xx that a container itself answered,
+ * which is no fault of the switch.
+ */
+struct proxy_upstream_counts {
+	char *name; /* container; "" where no container was chosen */
+	uint64_t served, failed, errors;
+};
+VEC_TYPE(proxy_upstream_counts_vec, struct proxy_upstream_counts);
+struct proxy_counts {
+	uint64_t served, failed, errors; /* served: all requests that were answered, failed not among them */
+	bool partial; /* the log was too long to read whole: the last 16 MiB count */
+	struct proxy_upstream_counts_vec upstreams;
+};
+ERROR_CHECKED int proxy_counts_begin(struct proxy *p, struct error *err);
+ERROR_CHECKED int proxy_counts_end(struct proxy *p, struct proxy_counts *c, struct error *err);
+void proxy_counts_fini(struct proxy_counts *c);
+
+/* Takes the service off the proxy: fragment, certificates, logs. Not there is success. */
+ERROR_CHECKED int proxy_remove_service(struct proxy *p, struct error *err);
