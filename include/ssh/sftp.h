@@ -22,15 +22,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct sftp;
+struct ssh_sftp;
 
-ERROR_CHECKED struct sftp *sftp_open(struct ssh_session *s, struct error *err);
+ERROR_CHECKED struct ssh_sftp *ssh_sftp_open(struct ssh_session *s, struct error *err);
 /* Over a channel that was begun before (ssh_subsystem_start(s, "sftp")); takes the pending. */
-ERROR_CHECKED struct sftp *sftp_open_pending(
+ERROR_CHECKED struct ssh_sftp *ssh_sftp_open_pending(
 	struct ssh_session *s, struct ssh_pending *p, struct error *err);
 /* Over any descriptor that speaks it (takes it). For tests. */
-struct sftp *sftp_new(int fd);
-void sftp_close(struct sftp *f); /* NULL is fine */
+struct ssh_sftp *ssh_sftp_new(int fd);
+void ssh_sftp_close(struct ssh_sftp *f); /* NULL is fine */
 
 enum sftp_status {
 	SFTP_OK,
@@ -68,7 +68,7 @@ struct sftp_op {
 };
 
 struct sftp_batch;
-struct sftp_batch *sftp_batch_new(struct sftp *f);
+struct sftp_batch *sftp_batch_new(struct ssh_sftp *f);
 void sftp_batch_free(struct sftp_batch *b); /* and its operations; NULL is fine */
 
 /* Queue; the returned operation is borrowed from the batch. Paths and data are copied. */
