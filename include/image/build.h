@@ -32,27 +32,27 @@ enum image_builder {
 };
 
 struct image_build_request {
-	struct docker *docker;	  /* the builder's; borrowed */
+	struct docker *docker;    /* the builder's; borrowed */
 	const char *builder_host; /* name for messages; NULL: this machine */
 	struct ui *ui;
 	const struct config_builder *builder;
-	const char *root; /* config->root */
+	const char *root;      /* config->root */
 	struct source *source; /* NULL with CONFIG_CONTEXT_DIR and no repository */
 	const char *service;
-	const char *image;   /* name without tag */
-	const char *version; /* tag */
-	const char *commit;  /* hexadecimal id, or NULL */
-	const char *branch;  /* for {branch}; may be "" or NULL */
-	const char *arch;    /* the servers' ("amd64"), or NULL: the builder's own */
+	const char *image;                /* name without tag */
+	const char *version;              /* tag */
+	const char *commit;               /* hexadecimal id, or NULL */
+	const char *branch;               /* for {branch}; may be "" or NULL */
+	const char *arch;                 /* the servers' ("amd64"), or NULL: the builder's own */
 	const struct secret_map *secrets; /* values of builder->secrets; may be NULL without */
 	const struct registry_auth *auth; /* the manifest's registry; may be NULL */
-	enum image_builder use;		  /* tests force one */
-	bool force; /* build even when the image is there already */
+	enum image_builder use;           /* tests force one */
+	bool force;                       /* build even when the image is there already */
 };
 
 struct image_build_result {
 	char id[IMAGE_ID_SIZE]; /* on the builder */
-	struct strvec tags;	/* "<image>:<version>" first, then builder->tags, full names */
+	struct strvec tags;     /* "<image>:<version>" first, then builder->tags, full names */
 	enum image_builder used;
 	bool reused; /* was there already, nothing was built */
 	int64_t ms;

@@ -17,7 +17,7 @@
 #include <stddef.h>
 
 #define DOCKERIGNORE_MAX_PATTERNS 10000
-#define DOCKERIGNORE_MAX_LINE	  4096 /* bytes */
+#define DOCKERIGNORE_MAX_LINE     4096 /* bytes */
 
 struct dockerignore;
 

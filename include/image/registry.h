@@ -42,7 +42,8 @@ ERROR_CHECKED int registry_auth_from_docker(
 void registry_auth_fini(struct registry_auth *a);
 bool registry_auth_is_set(const struct registry_auth *a);
 
-/* The registry of an image name: "ghcr.io/acme/app:1" -> "ghcr.io"; NULL: Docker Hub. Caller frees. */
+/* The registry of an image name: "ghcr.io/acme/app:1" -> "ghcr.io"; NULL: Docker Hub. Caller frees.
+ */
 char *registry_of(const char *image);
 
 /* Value of X-Registry-Auth: base64url of the JSON; for a zero `a` that of "{}". */

@@ -15,16 +15,16 @@
 #include <stdint.h>
 
 #define SOURCE_VERSION_DIGITS 10 /* of the commit's hexadecimal name */
-#define SOURCE_DIRTY_NAMES    5	 /* names kept by source_dirty() */
+#define SOURCE_DIRTY_NAMES    5  /* names kept by source_dirty() */
 
 struct source;
 
 struct source_commit {
 	char version[SOURCE_VERSION_DIGITS + 1]; /* first digits of `id` */
-	char id[65];				 /* hexadecimal */
-	char subject[256];			 /* first line, UTF-8, cut */
-	char author[128];			 /* "Name <mail>", cut */
-	int64_t time;				 /* committer time, seconds since 1970 */
+	char id[65];                             /* hexadecimal */
+	char subject[256];                       /* first line, UTF-8, cut */
+	char author[128];                        /* "Name <mail>", cut */
+	int64_t time;                            /* committer time, seconds since 1970 */
 };
 VEC_TYPE(source_commits, struct source_commit);
 

@@ -26,24 +26,25 @@ struct image_source;
 
 enum image_strategy {
 	IMAGE_TRANSFER_AUTO,
-	IMAGE_TRANSFER_PRESENT,	 /* result only: it was there */
-	IMAGE_TRANSFER_PARTIAL,	 /* docker-save-shaped tar without the present layers */
-	IMAGE_TRANSFER_REVERSE,	 /* the server's daemon pulls from us through a reverse forward */
-	IMAGE_TRANSFER_FULL,	 /* whole image */
-	IMAGE_TRANSFER_REGISTRY	 /* pushed once by image_source_publish(), pulled by the server */
+	IMAGE_TRANSFER_PRESENT, /* result only: it was there */
+	IMAGE_TRANSFER_PARTIAL, /* docker-save-shaped tar without the present layers */
+	IMAGE_TRANSFER_REVERSE, /* the server's daemon pulls from us through a reverse forward */
+	IMAGE_TRANSFER_FULL,    /* whole image */
+	IMAGE_TRANSFER_REGISTRY /* pushed once by image_source_publish(), pulled by the server */
 };
 const char *image_strategy_name(enum image_strategy s);
 /* "auto", "partial", "reverse", "full", "registry": 0, else -1. */
 int image_strategy_parse(const char *name, enum image_strategy *out);
 
 struct image_source_request {
-	struct docker *docker;	  /* the builder's; borrowed until image_source_free() */
-	const char *builder_host; /* name of the server that is the builder, or NULL: this machine */
+	struct docker *docker; /* the builder's; borrowed until image_source_free() */
+	const char
+		*builder_host; /* name of the server that is the builder, or NULL: this machine */
 	struct ui *ui;
-	const char *image;	  /* name or ID on the builder */
+	const char *image;         /* name or ID on the builder */
 	const struct strvec *tags; /* full names that it shall have on the hosts, at least one */
-	const char *cache_dir;	  /* NULL: fs_cache_dir() */
-	uint64_t cache_max;	  /* bytes of layers; 0: IMAGE_CACHE_MAX_DEFAULT */
+	const char *cache_dir;     /* NULL: fs_cache_dir() */
+	uint64_t cache_max;        /* bytes of layers; 0: IMAGE_CACHE_MAX_DEFAULT */
 };
 
 /* One inspect on the builder. */
@@ -65,13 +66,13 @@ ERROR_CHECKED int image_source_publish(
 /* What the observe step already knows about a host; every part may be missing. */
 struct image_known {
 	const struct strvec *image_ids; /* of GET /images/json ("sha256:..."); NULL: not asked */
-	const char *storage_driver; /* `Driver` of GET /info; NULL: not asked */
-	bool containerd_store;	    /* GET /info's DriverStatus: io.containerd.snapshotter.v1 */
+	const char *storage_driver;     /* `Driver` of GET /info; NULL: not asked */
+	bool containerd_store;          /* GET /info's DriverStatus: io.containerd.snapshotter.v1 */
 };
 
 struct image_transfer_request {
 	struct host *host;
-	enum image_strategy strategy; /* forced, or AUTO */
+	enum image_strategy strategy;     /* forced, or AUTO */
 	const struct image_known *known;  /* NULL: asked here */
 	const struct registry_auth *auth; /* REGISTRY; AUTO uses the registry when published */
 };
@@ -79,8 +80,8 @@ struct image_transfer_request {
 struct image_transfer_result {
 	enum image_strategy used;
 	char image_id[IMAGE_ID_SIZE]; /* on that host: may differ from the builder's */
-	uint64_t bytes_sent;	      /* by us to this host (0 with REGISTRY) */
-	uint64_t bytes_total;	      /* what the whole image would have been, where known */
+	uint64_t bytes_sent;          /* by us to this host (0 with REGISTRY) */
+	uint64_t bytes_total;         /* what the whole image would have been, where known */
 	size_t layers_sent, layers_total;
 	int64_t ms;
 };
