@@ -7,6 +7,7 @@
  */
 #include "image/dockerignore.h"
 
+#include "internal.h"
 #include "util/str.h"
 #include "util/vec.h"
 
@@ -66,48 +67,6 @@ static uint32_t next_char(const char **s)
 	}
 	*s += 1 + more;
 	return c;
-}
-
-/* Go's filepath.Clean for '/'. `out` has room for strlen(s) + 2. */
-static void clean(const char *s, char *out)
-{
-	bool rooted = s[0] == '/';
-	size_t n = 0, floor; /* floor: where ".." cannot go below */
-
-	if (rooted) {
-		out[n++] = '/';
-	}
-	floor = n;
-	while (*s) {
-		size_t len = strcspn(s, "/");
-		if (len == 2 && s[0] == '.' && s[1] == '.') {
-			if (n > floor) {
-				while (n > floor && out[n - 1] != '/') {
-					n--;
-				}
-				n -= n > floor; /* the slash too */
-			} else if (!rooted) {
-				if (n) {
-					out[n++] = '/';
-				}
-				out[n++] = '.';
-				out[n++] = '.';
-				floor = n;
-			}
-		} else if (len && !(len == 1 && s[0] == '.')) {
-			if (n > (rooted ? 1u : 0u)) {
-				out[n++] = '/';
-			}
-			memmove(out + n, s, len);
-			n += len;
-		}
-		s += len;
-		s += *s == '/';
-	}
-	if (!n) {
-		out[n++] = '.';
-	}
-	out[n] = '\0';
 }
 
 /* One bound of a range in a class, as Go's getEsc: NULL when the pattern is malformed. */
@@ -256,7 +215,7 @@ static int add_line(struct dockerignore *d, const char *s, size_t len, const cha
 		}
 	}
 	raw = xstrndup(s, len);
-	clean(raw, cleaned);
+	path_clean(raw, cleaned);
 	pat.text = xstrdup(cleaned[0] == '/' && cleaned[1] ? cleaned + 1 : cleaned);
 	if (compile(&pat) != 0) {
 		pattern_fini(&pat);

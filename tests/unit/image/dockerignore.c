@@ -33,7 +33,9 @@ static const struct {
 	{"/", "foo", false},
 	{"#foo", "#foo", false},
 	{" #foo", "#foo", true},
-	{"\xef\xbb\xbf" "foo", "foo", true},
+	{"\xef\xbb\xbf"
+	 "foo",
+		"foo", true},
 	{"\n\n   \nfoo\n", "foo", true},
 	/* one star and ? stay within a name */
 	{"*", "foo", true},
