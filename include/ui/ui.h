@@ -63,6 +63,9 @@ void ui_warn(struct ui *ui, const char *host, const char *fmt, ...)
 /* Only with -v. */
 void ui_debug(struct ui *ui, const char *host, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Text of several lines that is rendered already, on stderr as it is (the diagnostics of a manifest);
+ * nothing in JSON mode: give the JSON too. */
+void ui_note(struct ui *ui, const char *text);
 /* "deploy: push: host app2: ..." with its detail and hint; JSON: {"event":"error",...}. */
 void ui_error(struct ui *ui, const struct error *err);
 
