@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "docker/client.h"
 #include "manifest/config.h"
 #include "secrets/secret.h"
 #include "util/error.h"
@@ -13,16 +14,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define REGISTRY_HUB "https://index.docker.io/v1/" /* Docker Hub's name in auth maps */
-
-struct docker;
-
 /* One registry's login. Owns its parts. Zero: none. */
 struct registry_auth {
 	char *server; /* as an image name has it: "ghcr.io", "localhost:5000"; NULL: Docker Hub */
 	char *username;
 	struct secret *password;
-	struct secret *identity_token; /* instead of user and password, or NULL */
 };
 
 /*
@@ -34,23 +30,23 @@ ERROR_CHECKED int registry_auth_from_config(const struct config_registry *regist
 
 /*
  * From the operator's docker configuration ($DOCKER_CONFIG or ~/.docker: "auths", "credHelpers",
- * "credsStore"), read-only: 0 and a zero result when it has nothing for `server`.
+ * "credsStore"), read-only: 0 and a zero result when it has nothing for `server` (NULL: Docker
+ * Hub).  Identity tokens are not supported: a zero result.
  */
 ERROR_CHECKED int registry_auth_from_docker(
 	const char *server, struct registry_auth *out, struct error *err);
 
 void registry_auth_fini(struct registry_auth *a);
-bool registry_auth_is_set(const struct registry_auth *a);
+bool registry_auth_is_set(const struct registry_auth *a); /* NULL: false */
 
-/* The registry of an image name: "ghcr.io/acme/app:1" -> "ghcr.io"; NULL: Docker Hub. Caller frees.
- */
+/* As the docker layer takes it; borrowed from `a`. */
+struct docker_auth registry_auth_docker(const struct registry_auth *a);
+
+/* The registry of an image name: "ghcr.io/acme/app:1" -> "ghcr.io"; NULL: Docker Hub. Caller frees. */
 char *registry_of(const char *image);
 
-/* Value of X-Registry-Auth: base64url of the JSON; for a zero `a` that of "{}". */
-struct secret *registry_auth_header(const struct registry_auth *a);
-
-/* Value of X-Registry-Config (classic builds): server -> login, for all `n`. */
-struct secret *registry_config_header(const struct registry_auth *const auths[], size_t n);
+/* Do two names mean the same registry? NULL, "docker.io", "https://index.docker.io/v1/" do. */
+bool registry_same(const char *a, const char *b);
 
 /* Asks the daemon to log in (POST /auth); nothing is stored. ERROR_REMOTE with its answer. */
 ERROR_CHECKED int registry_login(
