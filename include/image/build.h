@@ -36,8 +36,8 @@ struct image_build_request {
 	const char *builder_host; /* name for messages; NULL: this machine */
 	struct ui *ui;
 	const struct config_builder *builder;
-	const char *root;      /* config->root */
-	struct source *source; /* NULL with CONFIG_CONTEXT_DIR and no repository */
+	const char *root;          /* config->root */
+	struct git_source *source; /* NULL with CONFIG_CONTEXT_DIR and no repository */
 	const char *service;
 	const char *image;                /* name without tag */
 	const char *version;              /* tag */

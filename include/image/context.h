@@ -27,8 +27,8 @@ struct context_request {
 	const char *root;       /* folder that relative paths of DIR are under (config->root) */
 	const char *path;       /* DIR: folder; GIT: sub-folder of the tree, "" or NULL: its root */
 	const char *dockerfile; /* relative to the context; NULL: "Dockerfile" */
-	struct source *source;  /* GIT only; borrowed until context_free() */
-	const char *commit;     /* GIT only: hexadecimal id */
+	struct git_source *source; /* GIT only; borrowed until context_free() */
+	const char *commit;        /* GIT only: hexadecimal id */
 };
 
 ERROR_CHECKED struct context *context_open(const struct context_request *req, struct error *err);

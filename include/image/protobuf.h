@@ -25,7 +25,7 @@ struct protobuf {
 struct protobuf_field {
 	uint32_t number;
 	enum protobuf_wire wire;
-	uint64_t value;		   /* VARINT, FIXED64, FIXED32 */
+	uint64_t value;            /* VARINT, FIXED64, FIXED32 */
 	const unsigned char *data; /* BYTES: borrowed */
 	size_t len;
 };

@@ -42,7 +42,8 @@ bool registry_auth_is_set(const struct registry_auth *a); /* NULL: false */
 /* As the docker layer takes it; borrowed from `a`. */
 struct docker_auth registry_auth_docker(const struct registry_auth *a);
 
-/* The registry of an image name: "ghcr.io/acme/app:1" -> "ghcr.io"; NULL: Docker Hub. Caller frees. */
+/* The registry of an image name: "ghcr.io/acme/app:1" -> "ghcr.io"; NULL: Docker Hub. Caller frees.
+ */
 char *registry_of(const char *image);
 
 /* Do two names mean the same registry? NULL, "docker.io", "https://index.docker.io/v1/" do. */

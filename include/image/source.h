@@ -3,8 +3,9 @@
  * The git side of a push, by libgit2 (no git program is run): which commit a version is, what to
  * say about it, and whether the work tree differs from it.
  *
- * A `struct source` belongs to one thread at a time (libgit2 objects are not thread-safe); several
- * may be open on one repository.  Works in bare repositories, in worktrees, on a detached head.
+ * A `struct git_source` belongs to one thread at a time (libgit2 objects are not thread-safe);
+ * several may be open on one repository.  Works in bare repositories, in worktrees, on a detached
+ * head.
  */
 #pragma once
 
@@ -17,7 +18,7 @@
 #define SOURCE_VERSION_DIGITS 10 /* of the commit's hexadecimal name */
 #define SOURCE_DIRTY_NAMES    5  /* names kept by source_dirty() */
 
-struct source;
+struct git_source;
 
 struct source_commit {
 	char version[SOURCE_VERSION_DIGITS + 1]; /* first digits of `id` */
@@ -39,31 +40,31 @@ struct source_state {
  * ERROR_USAGE with err->sys ENOENT when there is none; ERROR_MANIFEST with a hint when git would
  * refuse it for its owner (safe.directory).
  */
-ERROR_CHECKED struct source *source_open(const char *dir, struct error *err);
-void source_close(struct source *s);
+ERROR_CHECKED struct git_source *source_open(const char *dir, struct error *err);
+void source_close(struct git_source *s);
 
 /* Folder of the work tree without a slash at the end; of a bare repository its git folder. */
-const char *source_root(const struct source *s);
-bool source_is_bare(const struct source *s);
+const char *source_root(const struct git_source *s);
+bool source_is_bare(const struct git_source *s);
 
 /*
  * What `name` (branch, tag, full or short commit; NULL: HEAD) means.  ERROR_USAGE with err->sys
  * ENOENT when it names no commit: a version that is just a name.
  */
 ERROR_CHECKED int source_resolve(
-	struct source *s, const char *name, struct source_commit *out, struct error *err);
+	struct git_source *s, const char *name, struct source_commit *out, struct error *err);
 
 /*
  * The present branch.  On a detached head the CI's word counts (CI_COMMIT_REF_NAME of GitLab,
  * GITHUB_HEAD_REF and GITHUB_REF_NAME of GitHub); "" when there is none.  The caller frees.
  */
-char *source_branch(struct source *s);
+char *source_branch(struct git_source *s);
 
 /* Location of `origin`, else of the only remote, without user name or password; NULL: none. */
-char *source_remote_url(struct source *s);
+char *source_remote_url(struct git_source *s);
 
 /* How the work tree differs from HEAD; nothing in a bare repository. */
-ERROR_CHECKED int source_dirty(struct source *s, struct source_state *out, struct error *err);
+ERROR_CHECKED int source_dirty(struct git_source *s, struct source_state *out, struct error *err);
 void source_state_fini(struct source_state *state);
 
 /*
@@ -71,5 +72,5 @@ void source_state_fini(struct source_state *state);
  * `max`; *more: there are further ones.  The other way round when from is ahead of to: call it
  * with the two exchanged.
  */
-ERROR_CHECKED int source_log(struct source *s, const char *from, const char *to, size_t max,
+ERROR_CHECKED int source_log(struct git_source *s, const char *from, const char *to, size_t max,
 	struct source_commits *out, bool *more, struct error *err);

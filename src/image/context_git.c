@@ -10,7 +10,7 @@
 #define LFS_MAX        1024
 
 struct git_context {
-	struct source *source;
+	struct git_source *source;
 	git_tree *root, *tree; /* of the commit; of the sub-folder */
 	char *prefix;          /* sub-folder without slashes at its ends, "" */
 	int64_t time;

@@ -11,7 +11,7 @@
 #include <git2.h>
 #include <sys/types.h>
 
-struct source {
+struct git_source {
 	git_repository *repo;
 	char *root;
 };

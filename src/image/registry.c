@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define HUB		   "https://index.docker.io/v1/" /* Docker Hub's key in config.json */
+#define HUB                "https://index.docker.io/v1/" /* Docker Hub's key in config.json */
 #define HELPER_TIMEOUT_MS  10000
 #define HELPER_REPLY_BYTES ((size_t)64 << 10)
 
@@ -37,7 +37,8 @@ int registry_auth_from_config(const struct config_registry *registry,
 	if (!registry->enabled || !registry->password_secret) {
 		return 0;
 	}
-	if (look_up(secrets, registry->password_secret, &registry->mark, &out->password, err) != 0) {
+	if (look_up(secrets, registry->password_secret, &registry->mark, &out->password, err) !=
+		0) {
 		return -1;
 	}
 	out->server = xstrdup(registry->server);

@@ -44,9 +44,9 @@ static bool is_found(const char *dir)
 	return yes;
 }
 
-struct source *source_open(const char *dir, struct error *err)
+struct git_source *source_open(const char *dir, struct error *err)
 {
-	struct source *s = xcalloc(1, sizeof(*s));
+	struct git_source *s = xcalloc(1, sizeof(*s));
 	int rc;
 
 	git_libgit2_init();
@@ -68,7 +68,7 @@ struct source *source_open(const char *dir, struct error *err)
 	return NULL;
 }
 
-void source_close(struct source *s)
+void source_close(struct git_source *s)
 {
 	if (!s) {
 		return;
@@ -79,12 +79,12 @@ void source_close(struct source *s)
 	git_libgit2_shutdown();
 }
 
-const char *source_root(const struct source *s)
+const char *source_root(const struct git_source *s)
 {
 	return s->root;
 }
 
-bool source_is_bare(const struct source *s)
+bool source_is_bare(const struct git_source *s)
 {
 	return git_repository_is_bare(s->repo) == 1;
 }
@@ -121,7 +121,7 @@ static void describe(git_commit *commit, struct source_commit *out)
 	out->time = git_commit_time(commit);
 }
 
-static git_commit *find_commit(struct source *s, const char *name, struct error *err)
+static git_commit *find_commit(struct git_source *s, const char *name, struct error *err)
 {
 	git_object *object = NULL, *commit = NULL;
 	int rc = git_revparse_single(&object, s->repo, name ? name : "HEAD");
@@ -146,7 +146,8 @@ static git_commit *find_commit(struct source *s, const char *name, struct error 
 	return NULL;
 }
 
-int source_resolve(struct source *s, const char *name, struct source_commit *out, struct error *err)
+int source_resolve(
+	struct git_source *s, const char *name, struct source_commit *out, struct error *err)
 {
 	git_commit *commit = find_commit(s, name, err);
 
@@ -158,7 +159,7 @@ int source_resolve(struct source *s, const char *name, struct source_commit *out
 	return 0;
 }
 
-char *source_branch(struct source *s)
+char *source_branch(struct git_source *s)
 {
 	static const char *const ci[] = {
 		"CI_COMMIT_REF_NAME", "GITHUB_HEAD_REF", "GITHUB_REF_NAME"};
@@ -179,7 +180,7 @@ char *source_branch(struct source *s)
 	return branch ? branch : xstrdup("");
 }
 
-char *source_remote_url(struct source *s)
+char *source_remote_url(struct git_source *s)
 {
 	git_strarray names = {0};
 	git_remote *remote = NULL;
@@ -205,7 +206,7 @@ char *source_remote_url(struct source *s)
 	return url;
 }
 
-int source_dirty(struct source *s, struct source_state *out, struct error *err)
+int source_dirty(struct git_source *s, struct source_state *out, struct error *err)
 {
 	git_status_options options;
 	git_status_list *list = NULL;
@@ -242,7 +243,7 @@ void source_state_fini(struct source_state *state)
 	strvec_fini(&state->names);
 }
 
-int source_log(struct source *s, const char *from, const char *to, size_t max,
+int source_log(struct git_source *s, const char *from, const char *to, size_t max,
 	struct source_commits *out, bool *more, struct error *err)
 {
 	git_commit *a = find_commit(s, from, err);

@@ -61,11 +61,11 @@ static int teardown(void **state)
 	return proc_run(&req, NULL, NULL, &result, &err);
 }
 
-static struct source *open_repo(const char *name)
+static struct git_source *open_repo(const char *name)
 {
 	struct error err = {0};
 	CLEANUP_FREE char *path = fs_join(top, name);
-	struct source *s = source_open(path, &err);
+	struct git_source *s = source_open(path, &err);
 
 	if (!s) {
 		fail_msg("%s", err.text);
@@ -123,7 +123,7 @@ static char *list(const struct context_request *req)
 
 static void test_git_tree(void **state)
 {
-	struct source *s = open_repo("r");
+	struct git_source *s = open_repo("r");
 	struct source_commit c;
 	struct error err = {0};
 	struct context_request req = {.kind = CONFIG_CONTEXT_GIT, .source = s, .commit = c.id};
@@ -157,7 +157,7 @@ static void test_git_tree(void **state)
 
 static void test_refused(void **state)
 {
-	struct source *s;
+	struct git_source *s;
 	struct source_commit c;
 	struct error err = {0};
 
@@ -217,7 +217,7 @@ static void test_folder(void **state)
 
 static void test_source(void **state)
 {
-	struct source *s = open_repo("r/a/b");
+	struct git_source *s = open_repo("r/a/b");
 	struct source_commit c;
 	struct source_state dirty;
 	struct source_commits log = {0};
@@ -257,7 +257,7 @@ static void test_source(void **state)
 
 static void test_detached_bare_worktree(void **state)
 {
-	struct source *s;
+	struct git_source *s;
 	struct source_commit c;
 	struct source_state dirty;
 	struct error err = {0};
