@@ -23,8 +23,13 @@ struct str {
 	size_t cap;
 	size_t max;
 	bool overflow;
+	bool secret; /* the bytes are zeroed before their memory is given back */
 };
 
+#define STR_SECRET_INIT(maximum)                                                                   \
+	{                                                                                          \
+		.max = (maximum), .secret = true                                                   \
+	}
 #define STR_INIT(maximum)                                                                          \
 	{                                                                                          \
 		.max = (maximum)                                                                   \
@@ -41,6 +46,8 @@ int str_addc(struct str *s, char c);
 int str_addf(struct str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int str_vaddf(struct str *s, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 
+/* Cuts it to its first `n` bytes (n <= len). */
+void str_truncate(struct str *s, size_t n);
 /* Removes the first `n` bytes (n <= len). */
 void str_consume(struct str *s, size_t n);
 

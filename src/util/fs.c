@@ -33,23 +33,26 @@ int fd_write_all(int fd, const void *data, size_t len)
 int fd_read_all(int fd, struct str *out)
 {
 	char buf[16384];
+	int rc = -1;
 
 	for (;;) {
 		ssize_t n = read(fd, buf, sizeof(buf));
-		if (n < 0) {
-			if (errno == EINTR) {
-				continue;
-			}
-			return -1;
+		if (n < 0 && errno == EINTR) {
+			continue;
 		}
-		if (n == 0) {
-			return 0;
+		if (n <= 0) {
+			rc = n == 0 ? 0 : -1;
+			break;
 		}
 		if (str_addn(out, buf, (size_t)n) < 0) {
 			errno = EFBIG;
-			return -1;
+			break;
 		}
 	}
+	if (out->secret) {
+		explicit_bzero(buf, sizeof(buf));
+	}
+	return rc;
 }
 
 int fs_read(const char *path, struct str *out, struct error *err)

@@ -258,6 +258,9 @@ static void drain(struct child *c, struct stream *s)
 	if (c->req->on_line != NULL) {
 		feed_lines(c, s, buf, (size_t)n);
 	}
+	if (s->collect != NULL && s->collect->secret) {
+		explicit_bzero(buf, (size_t)n);
+	}
 }
 
 static void signal_child(const struct child *c, int sig)

@@ -77,9 +77,11 @@ void str_fini(struct str *s)
 	if (s == NULL) {
 		return;
 	}
-	size_t max = s->max;
+	if (s->secret && s->p != NULL) {
+		explicit_bzero(s->p, s->cap);
+	}
 	free(s->p);
-	*s = (struct str)STR_INIT(max);
+	*s = (struct str){.max = s->max, .secret = s->secret};
 }
 
 void str_reset(struct str *s)
@@ -87,8 +89,28 @@ void str_reset(struct str *s)
 	s->len = 0;
 	s->overflow = false;
 	if (s->p != NULL) {
+		if (s->secret) {
+			explicit_bzero(s->p, s->cap);
+		}
 		s->p[0] = '\0';
 	}
+}
+
+/* realloc() may leave the old bytes behind: a secret moves by hand. */
+static void grow(struct str *s, size_t cap)
+{
+	if (!s->secret) {
+		s->p = xrealloc(s->p, cap);
+	} else {
+		char *p = xcalloc(cap, 1);
+		if (s->p != NULL) {
+			memcpy(p, s->p, s->len);
+			explicit_bzero(s->p, s->cap);
+			free(s->p);
+		}
+		s->p = p;
+	}
+	s->cap = cap;
 }
 
 /* Room for `add` more bytes and the NUL: 0, or -1 past the maximum. */
@@ -107,8 +129,7 @@ static int reserve(struct str *s, size_t add)
 		if (cap > s->max + 1) {
 			cap = s->max + 1;
 		}
-		s->p = xrealloc(s->p, cap);
-		s->cap = cap;
+		grow(s, cap);
 	}
 	return 0;
 }
@@ -165,6 +186,15 @@ int str_addf(struct str *s, const char *fmt, ...)
 	return rc;
 }
 
+void str_truncate(struct str *s, size_t n)
+{
+	assert(n <= s->len);
+	s->len = n;
+	if (s->p != NULL) {
+		s->p[n] = '\0';
+	}
+}
+
 void str_consume(struct str *s, size_t n)
 {
 	assert(n <= s->len);
@@ -184,7 +214,7 @@ char *str_take(struct str *s)
 {
 	char *text = s->p != NULL ? s->p : xstrdup("");
 
-	*s = (struct str)STR_INIT(s->max);
+	*s = (struct str){.max = s->max, .secret = s->secret};
 	return text;
 }
 

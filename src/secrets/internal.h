@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* What the dotenv parser hands to the resolver. */
+#pragma once
+
+#include "secrets/dotenv.h"
+#include "util/vec.h"
+
+enum part_kind {
+	PART_LITERAL,
+	PART_VARIABLE, /* text is the name */
+	PART_COMMAND,  /* text is the command */
+};
+
+/* A piece of a value; its text lies in dotenv.text, NUL-terminated. */
+struct part {
+	enum part_kind kind;
+	unsigned line;
+	size_t text;
+	size_t len;
+	size_t otherwise; /* of a variable: text of its default; 0 = none */
+};
+VEC_TYPE(part_vec, struct part);
+
+struct entry {
+	char *name;
+	const char *file; /* borrowed from dotenv.files */
+	unsigned line;
+	struct part_vec parts;
+	struct secret *value; /* once resolved */
+};
+VEC_TYPE(entry_vec, struct entry);
+
+struct dotenv {
+	struct entry_vec entries;
+	struct strvec files;
+	struct strvec names;
+	struct str text; /* secret; texts of all parts; offset 0 is never used */
+};
+
+/* The last entry of that name before index `end`, or NULL. */
+struct entry *dotenv_find_(const struct dotenv *d, const char *name, size_t end);
+/* Length of the variable's name at `p` ([A-Za-z0-9_]+). */
+size_t dotenv_name_len_(const char *p, const char *end);

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/* Entries to values, and files to entries. */
+#include "secrets/dotenv.h"
+
+#include "internal.h"
+#include "util/fs.h"
+#include "util/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COMMAND_TIMEOUT_MS 300000 /* somebody may have to type a password */
+#define MAX_DEPTH          100    /* entries that refer to earlier entries, in a chain */
+#define MAX_TEXT           ((size_t)8 << 20)
+
+struct dotenv *dotenv_new(void)
+{
+	struct dotenv *d = xcalloc(1, sizeof(*d));
+
+	d->text = (struct str)STR_SECRET_INIT(MAX_TEXT);
+	str_addc(&d->text, '\0');
+	return d;
+}
+
+void dotenv_free(struct dotenv *d)
+{
+	if (d == NULL) {
+		return;
+	}
+	VEC_FOREACH (&d->entries, i) {
+		struct entry *e = &d->entries.p[i];
+		free(e->name);
+		vec_fini(&e->parts);
+		secret_unref(e->value);
+	}
+	vec_fini(&d->entries);
+	strvec_fini(&d->files);
+	strvec_fini(&d->names);
+	str_fini(&d->text);
+	free(d);
+}
+
+bool dotenv_has(const struct dotenv *d, const char *name)
+{
+	return strvec_has(&d->names, name);
+}
+
+const char *dotenv_name(const struct dotenv *d, size_t i)
+{
+	return i < d->names.len ? d->names.p[i] : NULL;
+}
+
+/* A value that stands in the file itself, as opposed to a reference. */
+static bool is_literal(const struct entry *e)
+{
+	return e->parts.len == 1 && e->parts.p[0].kind == PART_LITERAL;
+}
+
+static int check_mode(
+	const struct dotenv *d, const char *path, size_t first, mode_t mode, struct error *err)
+{
+	const struct entry *literal = NULL;
+
+	for (size_t i = first; i < d->entries.len && literal == NULL; i++) {
+		literal = is_literal(&d->entries.p[i]) ? &d->entries.p[i] : NULL;
+	}
+	if ((mode & 022) != 0) {
+		error_set(err, ERROR_MANIFEST, "%s:1: other users can write this file (mode %04o)",
+			path, (unsigned)mode & 07777);
+	} else if ((mode & 044) != 0 && literal != NULL) {
+		error_set(err, ERROR_MANIFEST,
+			"%s:%u: '%s' is in clear and other users can read this file (mode %04o)",
+			path, literal->line, literal->name, (unsigned)mode & 07777);
+	} else {
+		return 0;
+	}
+	return error_hint(err, "chmod 600 %s", path);
+}
+
+int dotenv_load(struct dotenv *d, const char *path, struct error *err)
+{
+	/* O_NONBLOCK: a FIFO is refused, not waited for. */
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	CLEANUP_STR struct str text = STR_SECRET_INIT(DOTENV_MAX_FILE);
+	struct stat st;
+	size_t first = d->entries.len;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		return error_sys(err, ERROR_MANIFEST, errno, "open '%s'", path);
+	}
+	if (!S_ISREG(st.st_mode)) {
+		return error_set(err, ERROR_MANIFEST, "'%s' is not a regular file", path);
+	}
+	if (fd_read_all(fd, &text) < 0) {
+		return errno == EFBIG ? error_set(err, ERROR_MANIFEST,
+						"'%s' is larger than %zu bytes", path, text.max)
+				      : error_sys(err, ERROR_MANIFEST, errno, "read '%s'", path);
+	}
+	if (dotenv_parse(d, path, str_c(&text), text.len, err) < 0) {
+		return -1;
+	}
+	return check_mode(d, path, first, st.st_mode, err);
+}
+
+int dotenv_load_default(
+	struct dotenv *d, const char *root, const char *destination, struct error *err)
+{
+	root = str_eq(root, ".") ? "" : root; /* for shorter names in messages */
+	CLEANUP_FREE char *deploy = fs_join(root, ".deploy");
+	CLEANUP_FREE char *kamal = fs_join(root, ".kamal");
+	const char *dir = fs_exists(deploy) ? deploy : kamal;
+
+	if (destination != NULL && strchr(destination, '/') != NULL) {
+		return error_set(err, ERROR_USAGE, "destination '%s' has a '/'", destination);
+	}
+	CLEANUP_FREE char *common = fs_join(dir, "secrets-common");
+	CLEANUP_FREE char *own = xasprintf("%s/secrets%s%s", dir, destination != NULL ? "." : "",
+		destination != NULL ? destination : "");
+	const char *const paths[] = {common, own};
+	for (size_t i = 0; i < 2; i++) {
+		struct error e = {0};
+		if (dotenv_load(d, paths[i], &e) < 0) {
+			if (e.sys == ENOENT) {
+				continue;
+			}
+			*err = e;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int run_command(const struct dotenv_source *source, const char *command,
+	const char *const *env, struct str *out, struct error *err)
+{
+	struct proc_result result = {0};
+	CLEANUP_STR struct str errout = STR_INIT(STR_MAX_LINE);
+	struct proc_request req = {
+		.argv = (const char *const[]){"sh", "-c", command, NULL},
+		.env = env,
+		.dir = source->dir,
+		.timeout_ms = COMMAND_TIMEOUT_MS,
+		.terminal = true,
+	};
+
+	if (proc_run(&req, out, &errout, &result, err) < 0) {
+		return -1;
+	}
+	if (result.status == 0 && !out->overflow) {
+		return 0;
+	}
+	if (out->overflow) {
+		error_set(err, ERROR_MANIFEST, "the command wrote more than %zu bytes", out->max);
+	} else if (result.timed_out) {
+		error_set(err, ERROR_MANIFEST, "the command did not end within %d s",
+			COMMAND_TIMEOUT_MS / 1000);
+	} else {
+		error_set(err, ERROR_MANIFEST, "the command ended with status %d", result.status);
+	}
+	err->status = result.status;
+	return error_detail(err, str_c(&errout), errout.len);
+}
+
+struct resolver {
+	struct dotenv *d;
+	struct dotenv_source source;
+	int depth;
+	struct error *err;
+};
+
+static int resolve_entry(struct resolver *r, struct entry *e);
+
+static size_t index_of(const struct resolver *r, const struct entry *e)
+{
+	return (size_t)(e - r->d->entries.p);
+}
+
+static int fail_at(struct resolver *r, const struct entry *e, const struct part *part)
+{
+	return error_wrap(r->err, "%s:%u: secret '%s'", e->file, part->line, e->name);
+}
+
+static int variable(struct resolver *r, struct entry *e, const struct part *part, struct str *out)
+{
+	const char *text = r->d->text.p;
+	const char *name = text + part->text;
+	struct entry *earlier = dotenv_find_(r->d, name, index_of(r, e));
+
+	if (earlier != NULL) {
+		if (resolve_entry(r, earlier) < 0) {
+			return -1;
+		}
+		str_addn(out, secret_reveal(earlier->value), secret_len(earlier->value));
+		return 0;
+	}
+	const char *found =
+		r->source.variable != NULL ? r->source.variable(r->source.ctx, name) : getenv(name);
+	if (part->otherwise != 0 && (found == NULL || found[0] == '\0')) {
+		found = text + part->otherwise;
+	}
+	if (found == NULL) {
+		error_set(r->err, ERROR_MANIFEST, "variable '%s' is not set", name);
+		error_hint(r->err,
+			"set %s in the environment, or write ${%s:-} where it may be empty", name,
+			name);
+		return fail_at(r, e, part);
+	}
+	str_add(out, found);
+	return 0;
+}
+
+/* "NAME=value" for each earlier entry that the command names; wiped by the caller. */
+static int command_env(struct resolver *r, struct entry *e, const char *command, struct strvec *env)
+{
+	const char *end = command + strlen(command);
+	CLEANUP_STRVEC struct strvec seen = {0};
+
+	for (const char *p = strchr(command, '$'); p != NULL; p = strchr(p + 1, '$')) {
+		const char *begin = p[1] == '{' ? p + 2 : p + 1;
+		CLEANUP_FREE char *name = xstrndup(begin, dotenv_name_len_(begin, end));
+		struct entry *earlier = dotenv_find_(r->d, name, index_of(r, e));
+		if (earlier == NULL || strvec_has(&seen, name)) {
+			continue;
+		}
+		if (resolve_entry(r, earlier) < 0) {
+			return -1;
+		}
+		strvec_push(&seen, name);
+		strvec_pushf(env, "%s=%s", name, secret_reveal(earlier->value));
+	}
+	return 0;
+}
+
+static int command(struct resolver *r, struct entry *e, const struct part *part, struct str *out)
+{
+	struct strvec env = {0};
+	CLEANUP_STR struct str answer = STR_SECRET_INIT(DOTENV_MAX_VALUE);
+	const char *text = r->d->text.p + part->text;
+
+	int rc = command_env(r, e, text, &env);
+	if (rc == 0) {
+		vec_push(&env, NULL);
+		const char *const *envp = (const char *const *)env.p;
+		rc = r->source.run != NULL
+			     ? r->source.run(r->source.ctx, text, envp, &answer, r->err)
+			     : run_command(&r->source, text, envp, &answer, r->err);
+		if (rc < 0) {
+			fail_at(r, e, part);
+		}
+	}
+	VEC_FOREACH (&env, i) {
+		if (env.p[i] != NULL) {
+			explicit_bzero(env.p[i], strlen(env.p[i]));
+		}
+	}
+	strvec_fini(&env);
+	if (rc < 0) {
+		return -1;
+	}
+	while (answer.len > 0 &&
+		(answer.p[answer.len - 1] == '\n' || answer.p[answer.len - 1] == '\r')) {
+		answer.len--;
+	}
+	if (answer.len > 0 && memchr(answer.p, '\0', answer.len) != NULL) {
+		error_set(r->err, ERROR_MANIFEST, "the command wrote a NUL byte");
+		return fail_at(r, e, part);
+	}
+	str_addn(out, answer.p, answer.len);
+	return 0;
+}
+
+static int resolve_parts(struct resolver *r, struct entry *e, struct str *out)
+{
+	VEC_FOREACH (&e->parts, i) {
+		const struct part *part = &e->parts.p[i];
+		int rc = 0;
+		switch (part->kind) {
+		case PART_LITERAL:
+			str_addn(out, r->d->text.p + part->text, part->len);
+			break;
+		case PART_VARIABLE:
+			rc = variable(r, e, part, out);
+			break;
+		case PART_COMMAND:
+			rc = command(r, e, part, out);
+			break;
+		}
+		if (rc < 0) {
+			return -1;
+		}
+		if (out->overflow) {
+			error_set(r->err, ERROR_MANIFEST, "larger than %zu bytes", out->max);
+			return fail_at(r, e, part);
+		}
+	}
+	return 0;
+}
+
+static int resolve_entry(struct resolver *r, struct entry *e)
+{
+	CLEANUP_STR struct str out = STR_SECRET_INIT(DOTENV_MAX_VALUE);
+
+	if (e->value != NULL) {
+		return 0;
+	}
+	if (++r->depth > MAX_DEPTH) {
+		return error_set(r->err, ERROR_MANIFEST,
+			"%s:%u: secret '%s': more than %d references deep", e->file, e->line,
+			e->name, MAX_DEPTH);
+	}
+	int rc = resolve_parts(r, e, &out);
+	r->depth--;
+	if (rc == 0) {
+		e->value = secret_new(str_c(&out), out.len);
+	}
+	return rc;
+}
+
+static void not_there(const struct dotenv *d, const char *name, struct error *err)
+{
+	CLEANUP_STR struct str where = STR_INIT(400);
+
+	VEC_FOREACH (&d->files, i) {
+		str_addf(&where, "%s%s", i > 0 ? " and " : "", d->files.p[i]);
+	}
+	if (d->files.len == 0) {
+		error_set(err, ERROR_MANIFEST, "secret '%s': there is no secrets file", name);
+		error_hint(err, "put %s=... into .deploy/secrets (chmod 600)", name);
+	} else {
+		error_set(err, ERROR_MANIFEST, "secret '%s' is not in %s", name, str_c(&where));
+	}
+}
+
+struct secret *dotenv_resolve(
+	struct dotenv *d, const char *name, const struct dotenv_source *source, struct error *err)
+{
+	struct resolver r = {.d = d, .err = err};
+	struct entry *e = dotenv_find_(d, name, d->entries.len);
+
+	if (source != NULL) {
+		r.source = *source;
+	}
+	if (e == NULL) {
+		not_there(d, name, err);
+		return NULL;
+	}
+	return resolve_entry(&r, e) < 0 ? NULL : secret_ref(e->value);
+}
