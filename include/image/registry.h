@@ -36,6 +36,9 @@ ERROR_CHECKED int registry_auth_from_config(const struct config_registry *regist
 ERROR_CHECKED int registry_auth_from_docker(
 	const char *server, struct registry_auth *out, struct error *err);
 
+/* All of its "auths" and "credHelpers"; an array of the returned size, both the caller's. */
+size_t registry_auths_from_docker(struct registry_auth **out, struct error *err);
+
 void registry_auth_fini(struct registry_auth *a);
 bool registry_auth_is_set(const struct registry_auth *a); /* NULL: false */
 

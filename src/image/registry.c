@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define HUB                "https://index.docker.io/v1/" /* Docker Hub's key in config.json */
+#define MAX_LOGINS         64
 #define HELPER_TIMEOUT_MS  10000
 #define HELPER_REPLY_BYTES ((size_t)64 << 10)
 
@@ -189,28 +190,39 @@ static int search_config(
 	return 0;
 }
 
-int registry_auth_from_docker(const char *server, struct registry_auth *out, struct error *err)
+/* The operator's config.json; NULL when there is none (*err untouched) or it is broken. */
+static json_t *load_config(struct error *err)
 {
 	const char *dir = getenv("DOCKER_CONFIG");
 	CLEANUP_FREE char *home = fs_home();
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_STR struct str text = STR_INIT(STR_MAX_FILE);
-	CLEANUP_JSON json_t *config = NULL;
+
+	if (dir && *dir) {
+		path = fs_join(dir, "config.json");
+	} else {
+		path = xasprintf("%s/.docker/config.json", home ? home : "");
+	}
+	if (!fs_exists(path) || fs_read(path, &text, err) != 0) {
+		return NULL;
+	}
+	return json_parse(str_c(&text), text.len, path, err);
+}
+
+int registry_auth_from_docker(const char *server, struct registry_auth *out, struct error *err)
+{
+	struct error why = {0};
+	CLEANUP_JSON json_t *config = load_config(&why);
 
 	memset(out, 0, sizeof(*out));
-	if ((!dir || !*dir) && !home) {
-		return 0;
-	}
-	path = dir && *dir ? fs_join(dir, "config.json")
-			   : xasprintf("%s/.docker/config.json", home);
-	if (!fs_exists(path)) {
-		return 0;
-	}
-	if (fs_read(path, &text, err) != 0) {
+	if (why.kind != ERROR_NONE) {
+		*err = why;
 		return -1;
 	}
-	config = json_parse(str_c(&text), text.len, path, err);
-	if (!config || search_config(config, server, out, err) != 0) {
+	if (!config) {
+		return 0;
+	}
+	if (search_config(config, server, out, err) != 0) {
 		return -1;
 	}
 	if (out->password) {
@@ -219,6 +231,31 @@ int registry_auth_from_docker(const char *server, struct registry_auth *out, str
 		registry_auth_fini(out);
 	}
 	return 0;
+}
+
+size_t registry_auths_from_docker(struct registry_auth **out, struct error *err)
+{
+	CLEANUP_JSON json_t *config = load_config(err);
+	json_t *lists[] = {
+		json_object_get(config, "auths"), json_object_get(config, "credHelpers")};
+	size_t n = 0;
+
+	*out = NULL;
+	for (size_t l = 0; l < 2; l++) {
+		for (void *it = json_object_iter(lists[l]); it && n < MAX_LOGINS;
+			it = json_object_iter_next(lists[l], it)) {
+			struct registry_auth one = {0};
+			const char *server = json_object_iter_key(it);
+			if (search_config(config, server, &one, err) != 0 || !one.password) {
+				registry_auth_fini(&one);
+				continue;
+			}
+			one.server = registry_same(server, NULL) ? NULL : xstrdup(server);
+			*out = xrealloc(*out, (n + 1) * sizeof(**out));
+			(*out)[n++] = one;
+		}
+	}
+	return n;
 }
 
 int registry_login(struct docker *docker, const struct registry_auth *a, struct error *err)
