@@ -73,6 +73,9 @@ void sftp_batch_free(struct sftp_batch *b); /* and its operations; NULL is fine 
 
 /* Queue; the returned operation is borrowed from the batch. Paths and data are copied. */
 struct sftp_op *sftp_read(struct sftp_batch *b, const char *path, size_t max);
+/* Up to `max` bytes from `offset` on; what is behind them is left, and no error. Both reads go on
+ * until EOF whatever the size says: files in /proc have 0 there. */
+struct sftp_op *sftp_read_at(struct sftp_batch *b, const char *path, uint64_t offset, size_t max);
 struct sftp_op *sftp_stat(struct sftp_batch *b, const char *path);
 struct sftp_op *sftp_list(struct sftp_batch *b, const char *path, size_t max_entries);
 struct sftp_op *sftp_realpath(struct sftp_batch *b, const char *path);
