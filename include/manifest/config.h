@@ -110,6 +110,7 @@ struct config_proxy {
 	int app_port;
 	enum config_tls tls;
 	const char *certificate_secret, *private_key_secret; /* CONFIG_TLS_GIVEN */
+	struct config_mark tls_mark;
 	bool ssl_redirect;
 	struct config_health health;
 	int deploy_timeout_ms;    /* a candidate has to be healthy by then */
@@ -147,10 +148,12 @@ struct config_builder {
 	bool local;            /* with a remote: build here when the architecture is ours */
 	bool no_cache;
 	bool pull;
+	struct config_mark mark;
 };
 
 struct config_registry {
-	bool enabled;
+	bool enabled;         /* false: the image travels over SSH */
+	bool local;           /* Kamal's "localhost:PORT" was given; there is no need for it here */
 	const char *server;   /* "registry.example.com:5000"; NULL: Docker Hub */
 	const char *username; /* clear, or NULL when it is a secret */
 	const char *username_secret;
@@ -213,7 +216,9 @@ struct config {
 	struct config_env env;
 	struct strmap labels;
 	struct strvec volumes;
-	const char *asset_path; /* or NULL */
+	const char *asset_path;       /* or NULL; roles have it split */
+	const char *error_pages_path; /* absolute folder, or NULL */
+	int deploy_timeout_ms, drain_timeout_ms;
 	struct config_release release;
 	struct config_boot boot;
 	struct config_ssh ssh;

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/* proxy: and the `proxy:` of a role laid over it. */
+#include "internal.h"
+
+#include "manifest/syntax.h"
+
+#include <string.h>
+
+static const struct {
+	const char *driver, *image;
+} drivers[] = {{"caddy", "caddy:2"}, {"nginx", "nginx:1"}, {"traefik", "traefik:v3"}};
+
+static const char *default_image(const char *driver)
+{
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
+		if (strcmp(drivers[i].driver, driver) == 0) {
+			return drivers[i].image;
+		}
+	}
+	return drivers[0].image;
+}
+
+static bool not_both(struct build *b, const struct node *map, const char *one, const char *other)
+{
+	const struct node_item *item = node_find(map, other);
+
+	if (has(map, one) && has(map, other)) {
+		mistake(b, item->key, NULL, "either '%s' or '%s', not both", one, other);
+		return false;
+	}
+	return true;
+}
+
+/* Which of the kinds of checks is meant; several are a mistake. */
+static enum config_health_kind health_kind(struct build *b, const struct node *h)
+{
+	static const struct {
+		const char *key;
+		enum config_health_kind kind;
+	} kinds[] = {{"path", CONFIG_HEALTH_HTTP}, {"cmd", CONFIG_HEALTH_CMD},
+		{"tcp", CONFIG_HEALTH_TCP}, {"docker", CONFIG_HEALTH_DOCKER}};
+	const char *first = NULL;
+	enum config_health_kind kind = CONFIG_HEALTH_HTTP;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const char *text = get_text(h, kinds[i].key, NULL);
+		bool flag = i >= 2;
+
+		if (text == NULL || (flag && syntax_bool(text) == 0)) {
+			continue;
+		}
+		if (first != NULL) {
+			mistake(b, node_find(h, kinds[i].key)->key, NULL,
+				"'healthcheck' has either '%s' or '%s', not both", first,
+				kinds[i].key);
+			break;
+		}
+		first = kinds[i].key;
+		kind = kinds[i].kind;
+	}
+	return kind;
+}
+
+static void build_health(struct build *b, const struct node *h, struct config_proxy *p)
+{
+	struct config_health *out = &p->health;
+	const char *tcp = get_text(h, "tcp", NULL);
+
+	*out = (struct config_health){
+		.kind = CONFIG_HEALTH_HTTP, .interval_ms = 1000, .timeout_ms = 5000};
+	out->port = p->app_port;
+	if (usable(h) && h->kind == NODE_SCALAR) {
+		if (syntax_bool(h->text) == 0) {
+			out->kind = CONFIG_HEALTH_RUNNING;
+		}
+	} else if (usable(h)) {
+		out->kind = health_kind(b, h);
+		out->cmd = get_text(h, "cmd", NULL);
+		out->port = get_int(h, "port", p->app_port);
+		out->interval_ms = get_ms(h, "interval", 1000);
+		out->timeout_ms = get_ms(h, "timeout", 5000);
+		if (tcp != NULL && syntax_bool(tcp) < 0) {
+			out->port = get_int(h, "tcp", p->app_port);
+		}
+	}
+	if (out->kind == CONFIG_HEALTH_HTTP) {
+		out->path = get_text(h, "path", "/up");
+	}
+}
+
+static const char *secret_name(const struct node *map, const char *key)
+{
+	const struct node *n = node_get(map, key);
+
+	if (usable(n) && n->kind == NODE_LIST) {
+		n = n->len == 1 ? n->p[0].value : NULL;
+	}
+	return usable(n) && n->kind == NODE_SCALAR ? n->text : NULL;
+}
+
+static void check_automatic(struct build *b, const struct node *ssl, const struct config_proxy *p)
+{
+	if (p->hosts.len == 0) {
+		mistake(b, ssl, "proxy: {host: app.example.com, ssl: true}",
+			"'ssl: true' needs a 'host' to get a certificate for");
+	}
+	if (str_eq(p->driver, "nginx")) {
+		mistake(b, ssl,
+			"driver: caddy, or ssl: {certificate_pem: NAME, private_key_pem: NAME}",
+			"the nginx driver gets no certificates by itself");
+	}
+	VEC_FOREACH (&p->hosts, i) {
+		if (p->hosts.p[i][0] == '*') {
+			mistake(b, ssl, "ssl: {certificate_pem: NAME, private_key_pem: NAME}",
+				"no certificate can be had automatically for '%s'", p->hosts.p[i]);
+		}
+	}
+}
+
+static void build_ssl(struct build *b, const struct node *proxy, struct config_proxy *p)
+{
+	const struct node *ssl = node_get(proxy, "ssl");
+
+	if (usable(ssl) && ssl->kind == NODE_MAP) {
+		p->tls = CONFIG_TLS_GIVEN;
+		p->certificate_secret = secret_name(ssl, "certificate_pem");
+		p->private_key_secret = secret_name(ssl, "private_key_pem");
+		p->tls_mark = mark_at(ssl);
+	} else if (get_bool(proxy, "ssl", false)) {
+		p->tls = CONFIG_TLS_AUTO;
+		p->tls_mark = mark_at(ssl);
+		check_automatic(b, ssl, p);
+	}
+	p->ssl_redirect = p->tls != CONFIG_TLS_NONE && get_bool(proxy, "ssl_redirect", true);
+	p->forward_headers = get_bool(proxy, "forward_headers", p->tls == CONFIG_TLS_NONE);
+}
+
+static void build_run(struct build *b, const struct node *run, struct config_proxy *p)
+{
+	p->http_port = get_int(run, "http_port", 80);
+	p->https_port = get_int(run, "https_port", 443);
+	p->publish = get_bool(run, "publish", true);
+	p->debug = get_bool(run, "debug", false);
+	p->log_max_size = get_text(run, "log_max_size", "10m");
+	get_list(b, run, "bind_ips", false, &p->bind_ips);
+	build_options(b, node_get(run, "options"), &p->options);
+	if (p->http_port == p->https_port) {
+		mistake(b, run, NULL, "HTTP and HTTPS have the same port %d", p->http_port);
+	}
+	if (!p->publish &&
+		(has(run, "http_port") || has(run, "https_port") || has(run, "bind_ips"))) {
+		mistake(b, node_get(run, "publish"), NULL,
+			"without 'publish' there are no http_port, https_port and bind_ips");
+	}
+}
+
+void build_proxy(struct build *b, const struct node *proxy, struct config_proxy *p)
+{
+	const struct node *buffering = node_get(proxy, "buffering");
+	const struct node *logging = node_get(proxy, "logging");
+
+	p->enabled = true;
+	p->mark = mark_at(proxy);
+	p->driver = get_text(proxy, "driver", "caddy");
+	p->image = get_text(proxy, "image", default_image(p->driver));
+	if (not_both(b, proxy, "host", "hosts")) {
+		get_list(b, proxy, "host", true, &p->hosts);
+		get_list(b, proxy, "hosts", false, &p->hosts);
+	}
+	if (not_both(b, proxy, "path_prefix", "path_prefixes")) {
+		get_list(b, proxy, "path_prefix", true, &p->path_prefixes);
+		get_list(b, proxy, "path_prefixes", false, &p->path_prefixes);
+	}
+	p->strip_path_prefix = get_bool(proxy, "strip_path_prefix", true);
+	p->app_port = get_int(proxy, "app_port", 80);
+	build_ssl(b, proxy, p);
+	build_health(b, node_get(proxy, "healthcheck"), p);
+	p->deploy_timeout_ms = b->c->deploy_timeout_ms;
+	p->drain_timeout_ms = b->c->drain_timeout_ms;
+	p->response_timeout_ms = get_ms(proxy, "response_timeout", 30000);
+	p->max_request_body = get_size(buffering, "max_request_body", (int64_t)1 << 30);
+	p->buffer_requests = get_bool(buffering, "requests", false);
+	p->buffer_responses = get_bool(buffering, "responses", false);
+	get_list(b, logging, "request_headers", false, &p->log_request_headers);
+	get_list(b, logging, "response_headers", false, &p->log_response_headers);
+	p->error_pages = b->c->error_pages_path;
+	build_run(b, node_get(proxy, "run"), p);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* servers: */
+#include "internal.h"
+
+#include "manifest/syntax.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void build_hosts(struct build *b, const struct node *list, struct config_hosts *out)
+{
+	for (size_t i = 0; usable(list) && list->kind == NODE_LIST && i < list->len; i++) {
+		const struct node *n = list->p[i].value;
+		struct config_host h = {.mark = mark_at(n)};
+		char *user = NULL, *host = NULL;
+
+		if (!usable(n) || n->kind != NODE_SCALAR) {
+			continue;
+		}
+		syntax_server_split(n->text, &user, &host, &h.port);
+		h.name = arena_strdup(b->arena, host);
+		h.user = arena_strdup(b->arena, user);
+		free(host);
+		free(user);
+		arena_push(b->arena, out, h);
+	}
+}
+
+/* What only a shell would understand is given to the program as it is: say so. */
+static void check_command(struct build *b, const struct node *cmd)
+{
+	static const char *const shell[] = {"&&", "||", "|", ";", ">", ">>", "<", "&", "2>&1"};
+	struct strvec words = {0};
+	const char *found = NULL;
+
+	if (!usable(cmd) || syntax_words(cmd->text, &words) != NULL) {
+		strvec_fini(&words);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(shell) / sizeof(shell[0]); i++) {
+		if (strvec_has(&words, shell[i])) {
+			found = shell[i];
+		}
+	}
+	if (found != NULL) {
+		warning(b, cmd, "cmd: sh -c '...'",
+			"no shell runs 'cmd': the program gets '%s' as an argument", found);
+	}
+	strvec_fini(&words);
+}
+
+/* Old and new containers run side by side: a fixed port of the host can only be one's. */
+static void check_publish(struct build *b, const struct node *options)
+{
+	const struct node *publish = node_get(options, "publish");
+	struct strvec ports = {0};
+
+	get_list(b, options, "publish", false, &ports);
+	VEC_FOREACH (&ports, i) {
+		if (strchr(ports.p[i], ':') != NULL) {
+			mistake(b, publish,
+				"the proxy reaches the container by itself; leave it out",
+				"port '%s' of the server cannot be held by the old and the new "
+				"container",
+				ports.p[i]);
+		}
+	}
+}
+
+static void build_volumes(struct build *b, const struct node *map, struct strvec *out)
+{
+	VEC_FOREACH (&b->c->volumes, i) {
+		arena_push(b->arena, out, b->c->volumes.p[i]);
+	}
+	get_list(b, map, "volumes", false, out);
+}
+
+static void build_asset_path(struct build *b, const char *text, struct config_role *role)
+{
+	const char *colon = text != NULL ? strchr(text, ':') : NULL;
+
+	if (text != NULL) {
+		role->asset_path = arena_strndup(
+			b->arena, text, colon != NULL ? (size_t)(colon - text) : strlen(text));
+		role->asset_mount = colon != NULL ? colon + 1 : NULL;
+	}
+}
+
+static void build_role_proxy(struct build *b, const struct node *own, struct config_role *role)
+{
+	struct node *root = node_get(b->root, "proxy");
+	bool off = usable(root) && root->kind == NODE_SCALAR && syntax_bool(root->text) == 0;
+
+	if (usable(own) && own->kind == NODE_SCALAR) {
+		off = syntax_bool(own->text) == 0;
+	}
+	role->proxied = !off;
+	if (off) {
+		return;
+	}
+	struct config_proxy *proxy = arena_alloc(b->arena, sizeof(*proxy));
+	bool maps = usable(own) && own->kind == NODE_MAP;
+	const struct node *n = root;
+
+	if (maps && usable(root) && root->kind == NODE_MAP) {
+		struct node *over = node_get(node_get(b->root, "servers"), role->name);
+
+		n = tree_overlay(b->arena, root, node_get(over, "proxy"));
+	} else if (maps) {
+		n = own;
+	}
+	build_proxy(b, n, proxy);
+	role->proxy = proxy;
+}
+
+static void build_role(
+	struct build *b, const struct node *key, const struct node *n, struct config_role *role)
+{
+	struct config *c = b->c;
+	const struct node *map = n->kind == NODE_MAP ? n : NULL;
+
+	role->mark = mark_at(key != NULL ? key : n);
+	build_hosts(b, map != NULL ? node_get(map, "hosts") : n, &role->hosts);
+	role->cmd = get_text(map, "cmd", NULL);
+	check_command(b, node_get(map, "cmd"));
+	role->replicas = get_int(map, "replicas", 1);
+	build_env(b, node_get(b->root, "env"), &role->env);
+	build_env(b, node_get(map, "env"), &role->env);
+	build_options(b, node_get(map, "options"), &role->options);
+	check_publish(b, node_get(map, "options"));
+	get_map(b, b->root, "labels", &role->labels);
+	get_map(b, map, "labels", &role->labels);
+	build_volumes(b, map, &role->volumes);
+	build_logging(b, node_get(b->root, "logging"), &role->logging);
+	build_logging(b, node_get(map, "logging"), &role->logging);
+	build_asset_path(b, get_text(map, "asset_path", c->asset_path), role);
+	build_role_proxy(b, node_get(map, "proxy"), role);
+	role->stop_timeout_ms = get_ms(map, "stop_timeout",
+		get_ms(b->root, "stop_timeout", role->proxied ? 10000 : c->drain_timeout_ms));
+	if (role->hosts.len == 0 && !c->allow_empty_roles && (map == NULL || !map->bad) &&
+		b->diags->errors == 0) {
+		mistake(b, key != NULL ? key : n, "or allow_empty_roles: true",
+			"role '%s' has no hosts", role->name);
+	}
+}
+
+/* The role that `primary_role` names, else "web", else the first. */
+static struct config_role *find_primary(struct build *b)
+{
+	const struct node *wanted = node_get(b->root, "primary_role");
+	const char *name = usable(wanted) ? wanted->text : "web";
+	struct config_roles *roles = &b->c->roles;
+
+	VEC_FOREACH (roles, i) {
+		if (strcmp(roles->p[i].name, name) == 0) {
+			return &roles->p[i];
+		}
+	}
+	if (usable(wanted)) {
+		const char *near =
+			diagnostics_nearest(name, roles->p, roles->len, sizeof(roles->p[0]));
+		char hint[128];
+
+		snprintf(hint, sizeof(hint), "did you mean '%s'?", near != NULL ? near : "");
+		mistake(b, wanted, near != NULL ? hint : NULL, "there is no role '%s'", name);
+	}
+	return roles->len > 0 ? &roles->p[0] : NULL;
+}
+
+/* What later issues bring; see later.c. */
+static void refuse_others(struct build *b, const struct node *servers)
+{
+	const char *others = later_feature(LATER_OTHER_ROLES);
+	const char *unproxied = later_feature(LATER_UNPROXIED);
+
+	VEC_FOREACH (&b->c->roles, i) {
+		const struct config_role *role = &b->c->roles.p[i];
+		const struct node_item *item = node_find(servers, role->name);
+		const struct node *at = item != NULL ? item->key : servers;
+
+		if (role != b->c->primary_role && others != NULL) {
+			mistake(b, at, NULL, "role '%s': %s not supported yet", role->name, others);
+		} else if (!role->proxied && unproxied != NULL) {
+			mistake(b, at, NULL, "role '%s': %s not supported yet", role->name,
+				unproxied);
+		}
+	}
+}
+
+void build_servers(struct build *b)
+{
+	const struct node *servers = node_get(b->root, "servers");
+	struct config *c = b->c;
+
+	if (!usable(servers) || servers->kind == NODE_SCALAR) {
+		return;
+	}
+	if (servers->kind == NODE_LIST) {
+		const char *name = get_text(b->root, "primary_role", "web");
+		struct config_role role = {.name = name};
+
+		build_role(b, NULL, servers, &role);
+		arena_push(b->arena, &c->roles, role);
+	}
+	for (size_t i = 0; servers->kind == NODE_MAP && i < servers->len; i++) {
+		const struct node *n = servers->p[i].value;
+		struct config_role role = {.name = servers->p[i].key->text};
+
+		if (!servers->p[i].key->bad && n->kind != NODE_SCALAR) {
+			build_role(b, servers->p[i].key, n, &role);
+			arena_push(b->arena, &c->roles, role);
+		}
+	}
+	struct config_role *primary = find_primary(b);
+
+	c->primary_role = primary;
+	if (primary != NULL && primary->hosts.len == 0 && c->allow_empty_roles) {
+		mistake(b, servers, NULL, "the primary role '%s' needs a host", primary->name);
+	}
+	if (primary == NULL && servers->len == 0) {
+		mistake(b, servers, "servers: [app1.example.com]", "'servers' names no host");
+	}
+	refuse_others(b, servers);
+	if (primary != NULL && primary->proxy != NULL) {
+		c->proxy = *primary->proxy;
+	}
+}

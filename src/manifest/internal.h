@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared by the files of this folder. */
+#pragma once
+
+#include "manifest/config.h"
+#include "manifest/schema.h"
+#include "manifest/tree.h"
+
+/* What is looked at before YAML: false when the file is not read further. */
+bool tree_check_text(const struct source *source, struct diagnostics *diags, bool *has_erb);
+/* The text with ERB made harmless, every character at its place, so that the rest can be judged. */
+const char *tree_mask_erb(struct arena *a, const struct source *s);
+
+/* A key's path while walking: "servers.web.hosts[1]"; and that of the schema: "servers.*.hosts". */
+struct path {
+	char shown[256];
+	char schema[256];
+	size_t n_shown, n_schema;
+};
+void path_key(struct path *p, const struct path *parent, const char *key, bool is_free);
+void path_index(struct path *p, const struct path *parent, size_t index);
+
+/* Every mistake that the schema knows; nodes with one are marked bad. */
+void validate_tree(struct node *root, struct diagnostics *diags);
+
+/*
+ * What a later issue brings: what is named there is understood and validated, then refused.
+ * later_key: the message for a key or one of its values, NULL when supported.
+ */
+const char *later_key(const char *schema_path, const char *value);
+enum later_feature { LATER_HOST_TAGS, LATER_OTHER_ROLES, LATER_UNPROXIED };
+/* The message for a feature that is no key of its own, NULL when supported. */
+const char *later_feature(enum later_feature f);
+
+/* Texts of the files, kept for later diagnostics. */
+struct config_sources {
+	const struct source *p[2];
+	size_t n;
+};
+
+/* The configuration with its memory. `c` is first. */
+struct loaded {
+	struct config c;
+	struct arena arena;
+	struct config_sources sources;
+};
+
+/* While the configuration is made of the tree. */
+struct build {
+	struct loaded *out;
+	struct arena *arena;
+	struct config *c;
+	struct diagnostics *diags;
+	const struct node *root;
+};
+
+void mistake(struct build *b, const struct node *at, const char *hint, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+void warning(struct build *b, const struct node *at, const char *hint, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Values of a map that validated; absent, null and bad ones give `otherwise`. */
+bool has(const struct node *map, const char *key);
+const char *get_text(const struct node *map, const char *key, const char *otherwise);
+bool get_bool(const struct node *map, const char *key, bool otherwise);
+int get_int(const struct node *map, const char *key, int otherwise);
+int get_ms(const struct node *map, const char *key, int otherwise);
+int64_t get_size(const struct node *map, const char *key, int64_t otherwise);
+struct config_mark mark_at(const struct node *n);
+bool usable(const struct node *n); /* there, not null, without a mistake */
+/* A list, or one text, or texts with commas: appends to `out`. */
+void get_list(
+	struct build *b, const struct node *map, const char *key, bool commas, struct strvec *out);
+void get_map(struct build *b, const struct node *map, const char *key, struct strmap *out);
+
+void build_env(struct build *b, const struct node *env, struct config_env *out);
+void build_options(struct build *b, const struct node *options, struct config_options *out);
+void build_logging(struct build *b, const struct node *logging, struct config_logging *out);
+void build_proxy(struct build *b, const struct node *proxy, struct config_proxy *out);
+void build_servers(struct build *b);
+void build_builder(struct build *b);
+void build_registry(struct build *b);
+void build_ssh(struct build *b);
+void build_root(struct build *b);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is parsed and validated, but not done yet.  An issue that brings one deletes its line here
+ * (and in the golden cases under tests/plan/manifest).
+ */
+#include "internal.h"
+
+#include <string.h>
+
+static const struct {
+	const char *path;  /* in the schema */
+	const char *value; /* NULL: the key itself */
+	const char *what;
+} keys[] = {
+	{"accessories", NULL, "accessories are"},
+	{"env.tags", NULL, "env by host tags is"},
+	{"servers.*.cron", NULL, "cron roles are"},
+	{"servers.*.order", "stop-first", "order 'stop-first' is"},
+	{"servers.*.healthcheck", NULL, "health checks of roles without proxy are"},
+	{"release.rollback_command", NULL, "rollback commands are"},
+	{"release.snapshot", NULL, "snapshots before a release are"},
+	{"secret_files", NULL, "secrets as files are"},
+	{"notify", NULL, "notifications are"},
+	{"proxy.driver", "traefik", "the traefik driver is"},
+	{"proxy.run.metrics_port", NULL, "metrics of the proxy are"},
+	{"rollout.strategy", "rolling", "strategy 'rolling' is"},
+	{"rollout.strategy", "canary", "strategy 'canary' is"},
+	{"rollout.parallelism", NULL, "rolling strategies are"},
+	{"rollout.delay", NULL, "rolling strategies are"},
+	{"rollout.order", NULL, "rolling strategies are"},
+	{"rollout.monitor", NULL, "rolling strategies are"},
+	{"rollout.failure_action", NULL, "rolling strategies are"},
+	{"rollout.max_failure_ratio", NULL, "rolling strategies are"},
+};
+
+static const char *const features[] = {
+	[LATER_HOST_TAGS] = "tags on hosts are",
+	[LATER_OTHER_ROLES] = "roles beside the primary one are",
+	[LATER_UNPROXIED] = "roles without the proxy are",
+};
+
+const char *later_key(const char *schema_path, const char *value)
+{
+	/* a role's own proxy is as the service's */
+	if (strncmp(schema_path, "servers.*.proxy.", 16) == 0) {
+		schema_path += 10;
+	}
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (strcmp(keys[i].path, schema_path) == 0 &&
+			(keys[i].value == NULL || str_eq(keys[i].value, value))) {
+			return keys[i].what;
+		}
+	}
+	return NULL;
+}
+
+const char *later_feature(enum later_feature f)
+{
+	return features[f];
+}
