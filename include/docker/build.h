@@ -34,7 +34,7 @@ ERROR_CHECKED int docker_build_cancel(struct docker *d, const char *build_id, st
 /*
  * POST /session with an upgrade to h2c: the descriptor then carries HTTP/2 with us as the server
  * (BuildKit's gRPC session).  headers: X-Docker-Expose-Session-Uuid, -Name, -Sharedkey,
- * X-Docker-Expose-Session-Grpc-Method (comma-joined here, sent once per method).
+ * X-Docker-Expose-Session-Grpc-Method is sent once per method.
  */
 ERROR_CHECKED int docker_session_open(struct docker *d, const struct strmap *headers,
 	const struct strvec *grpc_methods, struct error *err);

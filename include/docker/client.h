@@ -116,7 +116,9 @@ struct docker_stream_request {
 	const char *method;
 	const char *path;
 	const struct strmap *headers; /* or NULL */
-	const void *body;             /* or NULL */
+	const char *repeated_name;    /* a header sent once for each value, or NULL */
+	const struct strvec *repeated;
+	const void *body; /* or NULL */
 	size_t body_len;
 	const struct http_source *source; /* or NULL; sent while the answer is already read */
 	int head_timeout_ms;              /* 0: default; -1: none */

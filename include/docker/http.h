@@ -15,6 +15,7 @@
 #include "util/error.h"
 #include "util/map.h"
 #include "util/str.h"
+#include "util/vec.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,7 +36,9 @@ struct http_request {
 	const char *target;           /* "/path?query", percent-encoded (http_escape) */
 	const char *host;             /* Host header; NULL: "docker" */
 	const struct strmap *headers; /* further ones, or NULL */
-	const void *body;             /* bytes, or NULL */
+	const char *repeated_name;    /* a header that is sent once for each value, or NULL */
+	const struct strvec *repeated;
+	const void *body; /* bytes, or NULL */
 	size_t body_len;
 	const struct http_source *source; /* instead of body, or NULL */
 };

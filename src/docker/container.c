@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int docker_container_inspect(
+	struct docker *d, const char *name, struct docker_container *out, struct error *err)
+{
+	return docker_lookup_one(d, DOCKER_LOOKUP_CONTAINER, name, NULL, out, err);
+}
+
+int docker_container_list(struct docker *d, bool all, const struct docker_filters *filters,
+	struct docker_container_list *out, struct error *err)
+{
+	CLEANUP_STR struct str path = STR_INIT(DOCKER_MAX_PATH);
+	str_add(&path, "/containers/json");
+	if (all) {
+		docker_query(&path, "all", "1");
+	}
+	docker_query_filters(&path, filters);
+	return docker_lookup_path(d, DOCKER_LOOKUP_CONTAINERS, str_c(&path), NULL, out, err);
+}
+
+static void create_path(const struct docker_container_spec *s, struct str *out)
+{
+	str_add(out, "/containers/create");
+	if (s->name) {
+		docker_query(out, "name", s->name);
+	}
+	if (s->platform) {
+		docker_query(out, "platform", s->platform);
+	}
+}
+
+static const char *label_of(const struct docker_container_spec *s)
+{
+	return s->name ? s->name : s->image;
+}
+
+int docker_container_create(
+	struct docker *d, const struct docker_container_spec *s, char **id, struct error *err)
+{
+	CLEANUP_STR struct str path = STR_INIT(DOCKER_MAX_PATH);
+	CLEANUP_JSON json_t *j = NULL;
+	struct docker_body body = {0};
+	create_path(s, &path);
+	int rc = docker_container_spec_body(s, &body, err);
+	if (rc == 0) {
+		struct docker_op op = {.method = "POST",
+			.path = str_c(&path),
+			.body = body.p,
+			.body_len = body.len,
+			.timeout_ms = 2 * docker_head_ms(d)};
+		rc = docker_run_op(d, &op, &j, err);
+	}
+	docker_body_fini(&body);
+	if (rc != 0) {
+		return error_wrap(err, "create container '%s'", label_of(s));
+	}
+	if (id) {
+		*id = docker_js(j, "Id");
+	}
+	return 0;
+}
+
+/* The answers of create, connect.. and start; the first error counts. */
+static int run_result(const struct docker_container_spec *s, struct docker_op *ops, size_t n,
+	const struct strvec *more, struct error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (ops[i].err.kind == ERROR_NONE) {
+			continue;
+		}
+		*err = ops[i].err;
+		if (i > 0 && i < n - 1) {
+			return error_wrap(err, "connect container '%s' to network '%s'", s->name,
+				more->p[i - 1]);
+		}
+		return error_wrap(err, "%s container '%s'", i == 0 ? "create" : "start", s->name);
+	}
+	return 0;
+}
+
+int docker_container_run(struct docker *d, const struct docker_container_spec *s,
+	const struct strvec *more_networks, char **id, struct error *err)
+{
+	size_t nets = more_networks ? more_networks->len : 0;
+	size_t n = nets + 2;
+	struct docker_body body = {0};
+	if (!s->name) {
+		return error_set(err, ERROR_INTERNAL, "a container to run needs a name");
+	}
+	if (docker_container_spec_body(s, &body, err) != 0) {
+		return error_wrap(err, "create container '%s'", s->name);
+	}
+	struct docker_op *ops = xcalloc(n, sizeof(*ops));
+	char **paths = xcalloc(n, sizeof(*paths));
+	char **bodies = xcalloc(n, sizeof(*bodies));
+	for (size_t i = 0; i < n; i++) {
+		struct str path = STR_INIT(DOCKER_MAX_PATH);
+		if (i == 0) {
+			create_path(s, &path);
+		} else if (i < n - 1) {
+			docker_path(&path, "/networks/", more_networks->p[i - 1], "/connect");
+			CLEANUP_JSON json_t *j = docker_connect_body(s->name, &s->network_aliases);
+			bodies[i] = json_text(j);
+		} else {
+			docker_path(&path, "/containers/", s->name, "/start");
+		}
+		paths[i] = str_take(&path);
+		ops[i] = (struct docker_op){.method = "POST",
+			.path = paths[i],
+			.body = i == 0 ? body.p : bodies[i],
+			.body_len = i == 0      ? body.len
+				    : bodies[i] ? strlen(bodies[i])
+						: 0,
+			.timeout_ms = 2 * docker_head_ms(d)};
+	}
+	int rc = docker_run_ops(d, ops, n, err);
+	if (id && ops[0].done && ops[0].err.kind == ERROR_NONE) {
+		*id = docker_js(ops[0].json, "Id");
+	}
+	rc = rc == 0 ? run_result(s, ops, n, more_networks, err)
+		     : error_wrap(err, "run container '%s'", s->name);
+	docker_body_fini(&body);
+	docker_ops_fini(ops, n);
+	for (size_t i = 0; i < n; i++) {
+		free(paths[i]);
+		free(bodies[i]);
+	}
+	free(paths);
+	free(bodies);
+	free(ops);
+	return rc;
+}
+
+/* POST or DELETE on a container, without a body. ok: a status that is success besides. */
+static int action(struct docker *d, const char *method, const char *name, const char *suffix,
+	int timeout_ms, int ok, struct error *err)
+{
+	CLEANUP_STR struct str path = STR_INIT(DOCKER_MAX_PATH);
+	docker_path(&path, "/containers/", name, suffix);
+	if (docker_call(d, method, str_c(&path), NULL, timeout_ms, NULL, err) == 0) {
+		return 0;
+	}
+	if (ok != 0 && err->status == ok) {
+		*err = (struct error){0};
+		return 0;
+	}
+	return -1;
+}
+
+int docker_container_start(struct docker *d, const char *name, struct error *err)
+{
+	if (action(d, "POST", name, "/start", 2 * docker_head_ms(d), 304, err) != 0) {
+		return error_wrap(err, "start container '%s'", name);
+	}
+	return 0;
+}
+
+/* "?t=10" or ""; *wait_ms: how long the answer may take. */
+static void stop_suffix(
+	struct docker *d, const char *verb, int timeout_s, struct str *out, int *wait_ms)
+{
+	str_addf(out, "/%s", verb);
+	*wait_ms = docker_head_ms(d);
+	if (timeout_s >= 0) {
+		str_addf(out, "?t=%d", timeout_s);
+		*wait_ms += (timeout_s < 86400 ? timeout_s : 86400) * 1000;
+	} else {
+		*wait_ms += 3600 * 1000; /* its own, which we do not know */
+	}
+}
+
+int docker_container_stop(struct docker *d, const char *name, int timeout_s, struct error *err)
+{
+	CLEANUP_STR struct str suffix = STR_INIT(64);
+	int wait_ms;
+	stop_suffix(d, "stop", timeout_s, &suffix, &wait_ms);
+	if (action(d, "POST", name, str_c(&suffix), wait_ms, 304, err) != 0) {
+		return error_wrap(err, "stop container '%s'", name);
+	}
+	return 0;
+}
+
+int docker_container_restart(struct docker *d, const char *name, int timeout_s, struct error *err)
+{
+	CLEANUP_STR struct str suffix = STR_INIT(64);
+	int wait_ms;
+	stop_suffix(d, "restart", timeout_s, &suffix, &wait_ms);
+	if (action(d, "POST", name, str_c(&suffix), wait_ms, 0, err) != 0) {
+		return error_wrap(err, "restart container '%s'", name);
+	}
+	return 0;
+}
+
+int docker_container_kill(struct docker *d, const char *name, const char *signal, struct error *err)
+{
+	CLEANUP_STR struct str suffix = STR_INIT(256);
+	str_add(&suffix, "/kill");
+	docker_query(&suffix, "signal", signal ? signal : "KILL");
+	if (action(d, "POST", name, str_c(&suffix), 0, 409, err) != 0) {
+		return error_wrap(err, "kill container '%s'", name);
+	}
+	return 0;
+}
+
+int docker_container_rename(
+	struct docker *d, const char *name, const char *new_name, struct error *err)
+{
+	CLEANUP_STR struct str suffix = STR_INIT(DOCKER_MAX_PATH);
+	str_add(&suffix, "/rename");
+	docker_query(&suffix, "name", new_name);
+	if (action(d, "POST", name, str_c(&suffix), 0, 0, err) != 0) {
+		return error_wrap(err, "rename container '%s' to '%s'", name, new_name);
+	}
+	return 0;
+}
+
+int docker_container_update_restart(
+	struct docker *d, const char *name, const char *policy, int max_retries, struct error *err)
+{
+	CLEANUP_STR struct str path = STR_INIT(DOCKER_MAX_PATH);
+	CLEANUP_JSON json_t *body = json_pack("{s:{s:s, s:i}}", "RestartPolicy", "Name", policy,
+		"MaximumRetryCount", max_retries);
+	docker_path(&path, "/containers/", name, "/update");
+	if (docker_call(d, "POST", str_c(&path), body, 0, NULL, err) != 0) {
+		return error_wrap(err, "update container '%s'", name);
+	}
+	return 0;
+}
+
+int docker_container_remove(
+	struct docker *d, const char *name, bool force, bool volumes, struct error *err)
+{
+	CLEANUP_STR struct str suffix = STR_INIT(64);
+	if (force) {
+		docker_query(&suffix, "force", "1");
+	}
+	if (volumes) {
+		docker_query(&suffix, "v", "1");
+	}
+	if (action(d, "DELETE", name, str_c(&suffix), 2 * docker_head_ms(d), 404, err) != 0) {
+		return error_wrap(err, "remove container '%s'", name);
+	}
+	return 0;
+}
+
+/* Stopping may fail because it is gone already: then so does the removal, which is success. */
+static int dispose_result(
+	const struct strvec *names, const struct docker_op *ops, struct error *err)
+{
+	VEC_FOREACH (names, i) {
+		for (size_t k = 2 * i; k < 2 * i + 2; k++) {
+			const struct error *e = &ops[k].err;
+			if (e->kind != ERROR_NONE && e->status != 404) {
+				*err = *e;
+				return error_wrap(err, "%s container '%s'",
+					k % 2 ? "remove" : "stop", names->p[i]);
+			}
+		}
+	}
+	return 0;
+}
+
+int docker_container_dispose(struct docker *d, const struct strvec *names, int timeout_s,
+	bool volumes, struct error *err)
+{
+	size_t n = names->len * 2;
+	if (n == 0) {
+		return 0;
+	}
+	struct docker_op *ops = xcalloc(n, sizeof(*ops));
+	char **paths = xcalloc(n, sizeof(*paths));
+	for (size_t i = 0; i < n; i++) {
+		CLEANUP_STR struct str suffix = STR_INIT(64);
+		struct str path = STR_INIT(DOCKER_MAX_PATH);
+		int wait_ms;
+		stop_suffix(d, "stop", timeout_s, &suffix, &wait_ms);
+		docker_path(&path, "/containers/", names->p[i / 2],
+			i % 2 == 0 ? str_c(&suffix)
+			: volumes  ? "?v=1"
+				   : "");
+		paths[i] = str_take(&path);
+		ops[i] = (struct docker_op){.method = i % 2 ? "DELETE" : "POST",
+			.path = paths[i],
+			.timeout_ms = wait_ms};
+	}
+	int rc = docker_run_ops(d, ops, n, err);
+	rc = rc == 0 ? dispose_result(names, ops, err) : error_wrap(err, "remove containers");
+	for (size_t i = 0; i < n; i++) {
+		free(paths[i]);
+	}
+	docker_ops_fini(ops, n);
+	free(paths);
+	free(ops);
+	return rc;
+}
+
+int docker_container_resize(
+	struct docker *d, const char *name, int rows, int columns, struct error *err)
+{
+	CLEANUP_STR struct str suffix = STR_INIT(64);
+	str_addf(&suffix, "/resize?h=%d&w=%d", rows, columns);
+	if (action(d, "POST", name, str_c(&suffix), 0, 0, err) != 0) {
+		return error_wrap(err, "resize the terminal of container '%s'", name);
+	}
+	return 0;
+}
+
+int docker_container_top(
+	struct docker *d, const char *name, struct docker_top *out, struct error *err)
+{
+	CLEANUP_STR struct str path = STR_INIT(DOCKER_MAX_PATH);
+	CLEANUP_JSON json_t *j = NULL;
+	docker_path(&path, "/containers/", name, "/top");
+	if (docker_call(d, "GET", str_c(&path), NULL, 0, &j, err) != 0) {
+		return error_wrap(err, "processes of container '%s'", name);
+	}
+	docker_js_strvec(json_object_get(j, "Titles"), &out->titles);
+	const json_t *rows = json_object_get(j, "Processes");
+	for (size_t r = 0; r < json_array_size(rows); r++) {
+		const json_t *row = json_array_get(rows, r);
+		for (size_t c = 0; c < out->titles.len; c++) {
+			const char *cell = json_string_value(json_array_get(row, c));
+			strvec_push(&out->cells, cell ? cell : "");
+		}
+	}
+	return 0;
+}
+
+void docker_top_fini(struct docker_top *t)
+{
+	strvec_fini(&t->titles);
+	strvec_fini(&t->cells);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int docker_network_inspect(
+	struct docker *d, const char *name, struct docker_network *out, struct error *err)
+{
+	return docker_lookup_one(d, DOCKER_LOOKUP_NETWORK, name, NULL, out, err);
+}
+
+void docker_network_fini(struct docker_network *n)
+{
+	free(n->id);
+	free(n->name);
+	free(n->driver);
+	free(n->subnet);
+	free(n->gateway);
+	strmap_fini(&n->labels);
+	VEC_FOREACH (&n->members, i) {
+		free(n->members.p[i].container_id);
+		free(n->members.p[i].name);
+		free(n->members.p[i].ipv4);
+	}
+	vec_fini(&n->members);
+	memset(n, 0, sizeof(*n));
+}
+
+int docker_network_create(
+	struct docker *d, const char *name, const struct strmap *labels, struct error *err)
+{
+	CLEANUP_JSON json_t *body = json_pack("{s:s, s:s, s:b, s:b}", "Name", name, "Driver",
+		"bridge", "CheckDuplicate", 1, "Attachable", 1);
+	if (!body) {
+		return error_set(err, ERROR_MANIFEST, "the network's name is not UTF-8");
+	}
+	if (labels) {
+		json_object_set_new(body, "Labels", docker_js_from_strmap(labels));
+	}
+	if (docker_call(d, "POST", "/networks/create", body, 0, NULL, err) == 0) {
+		return 0;
+	}
+	if (err->status == 409) { /* there is one */
+		*err = (struct error){0};
+		return 0;
+	}
+	return error_wrap(err, "create network '%s'", name);
+}
+
+int docker_network_remove(struct docker *d, const char *name, struct error *err)
+{
+	CLEANUP_STR struct str path = STR_INIT(DOCKER_MAX_PATH);
+	docker_path(&path, "/networks/", name, "");
+	if (docker_call(d, "DELETE", str_c(&path), NULL, 0, NULL, err) != 0) {
+		return error_wrap(err, "remove network '%s'", name);
+	}
+	return 0;
+}
+
+int docker_network_connect(struct docker *d, const char *network, const char *container,
+	const struct strvec *aliases, struct error *err)
+{
+	CLEANUP_STR struct str path = STR_INIT(DOCKER_MAX_PATH);
+	docker_path(&path, "/networks/", network, "/connect");
+	CLEANUP_JSON json_t *body = docker_connect_body(container, aliases);
+	if (docker_call(d, "POST", str_c(&path), body, 0, NULL, err) == 0) {
+		return 0;
+	}
+	/* 403 "endpoint with name x already exists in network y"; podman 500 "already connected" */
+	if (strstr(err->text, "already exists in network") || strstr(err->text, "already conn")) {
+		*err = (struct error){0};
+		return 0;
+	}
+	return error_wrap(err, "connect '%s' to network '%s'", container, network);
+}
+
+json_t *docker_connect_body(const char *container, const struct strvec *aliases)
+{
+	json_t *body = json_object();
+	json_object_set_new(body, "Container", json_string(container));
+	if (aliases && aliases->len > 0) {
+		json_object_set_new(body, "EndpointConfig",
+			json_pack("{s:o}", "Aliases", docker_js_from_strvec(aliases)));
+	}
+	return body;
+}
+
+int docker_network_disconnect(
+	struct docker *d, const char *network, const char *container, bool force, struct error *err)
+{
+	CLEANUP_STR struct str path = STR_INIT(DOCKER_MAX_PATH);
+	CLEANUP_JSON json_t *body =
+		json_pack("{s:s, s:b}", "Container", container, "Force", force ? 1 : 0);
+	docker_path(&path, "/networks/", network, "/disconnect");
+	if (docker_call(d, "POST", str_c(&path), body, 0, NULL, err) != 0) {
+		return error_wrap(err, "disconnect '%s' from network '%s'", container, network);
+	}
+	return 0;
+}
+
+int docker_volume_create(struct docker *d, const char *name, const struct strmap *labels,
+	struct docker_volume *out, struct error *err)
+{
+	CLEANUP_JSON json_t *body = json_pack("{s:s}", "Name", name);
+	CLEANUP_JSON json_t *j = NULL;
+	if (body && labels) {
+		json_object_set_new(body, "Labels", docker_js_from_strmap(labels));
+	}
+	if (docker_call(d, "POST", "/volumes/create", body, 0, &j, err) != 0) {
+		return error_wrap(err, "create volume '%s'", name);
+	}
+	if (out) {
+		docker_parse_volume(j, out);
+	}
+	return 0;
+}
+
+int docker_volume_inspect(
+	struct docker *d, const char *name, struct docker_volume *out, struct error *err)
+{
+	return docker_lookup_one(d, DOCKER_LOOKUP_VOLUME, name, NULL, out, err);
+}
+
+int docker_volume_list(struct docker *d, const struct docker_filters *filters,
+	struct docker_volume_list *out, struct error *err)
+{
+	return docker_lookup_one(d, DOCKER_LOOKUP_VOLUMES, NULL, filters, out, err);
+}
+
+int docker_volume_remove(struct docker *d, const char *name, bool force, struct error *err)
+{
+	CLEANUP_STR struct str path = STR_INIT(DOCKER_MAX_PATH);
+	docker_path(&path, "/volumes/", name, force ? "?force=true" : "");
+	if (docker_call(d, "DELETE", str_c(&path), NULL, 0, NULL, err) != 0) {
+		return error_wrap(err, "remove volume '%s'", name);
+	}
+	return 0;
+}
+
+void docker_volume_fini(struct docker_volume *v)
+{
+	free(v->name);
+	free(v->driver);
+	free(v->mountpoint);
+	free(v->created);
+	strmap_fini(&v->labels);
+	memset(v, 0, sizeof(*v));
+}
+
+void docker_volume_list_fini(struct docker_volume_list *v)
+{
+	VEC_FOREACH (v, i) {
+		docker_volume_fini(&v->p[i]);
+	}
+	vec_fini(v);
+}
