@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-int main(void)
+#include "cli/main.h"
+
+#include <stdio.h>
+
+int main(int argc, char **argv)
 {
-	return 0;
+	return cli_main(argc, argv, stdout, stderr);
 }

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include "deploy/operations.h"
+
+static int run_plan(struct cli *cli, struct error *err)
+{
+	return operation_plan(cli->deployment, err);
+}
+
+const struct command command_plan = {
+	.name = "plan",
+	.arguments = "",
+	.summary = "show what a push would change, and change nothing",
+	.description =
+		"Compares the manifest, the secrets and the commit with what really runs on each\n"
+		"server, and prints the steps that 'deploy push' would take. Containers or "
+		"settings\n"
+		"that were changed by hand are shown as drift.",
+	.needs = CLI_NEEDS_CONNECTION,
+	.run = run_plan,
+};

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include "deploy/operations.h"
+
+static int run_remove(struct cli *cli, struct error *err)
+{
+	return operation_remove(cli->deployment, err);
+}
+
+const struct command command_remove = {
+	.name = "remove",
+	.arguments = "",
+	.summary = "take the service off the servers",
+	.description =
+		"Its containers, its route in the proxy, its images and its history. Asks first.\n"
+		"Other services and the proxy itself stay; see 'deploy proxy remove'.",
+	.needs = CLI_NEEDS_CONNECTION,
+	.flags = CLI_LOCKS,
+	.run = run_remove,
+};

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include "deploy/operations.h"
+
+static int run_status(struct cli *cli, struct error *err)
+{
+	return operation_status(cli->deployment, err);
+}
+
+const struct command command_status = {
+	.name = "status",
+	.arguments = "",
+	.summary = "show what runs on each server",
+	.description =
+		"Release, containers and their health, CPU and memory, disk, days that the\n"
+		"certificate is still good, and drift: what differs from the release on record.",
+	.needs = CLI_NEEDS_CONNECTION,
+	.run = run_status,
+};
