@@ -24,6 +24,7 @@
 
 struct ssh_exec;
 VEC_TYPE(host_relays, struct ssh_exec *);
+VEC_TYPE(host_fds, int);
 
 struct host {
 	char *name; /* as the manifest names it; unique; used in all that is shown */
@@ -43,6 +44,7 @@ struct host {
 	bool dial_stdio;   /* by `docker system dial-stdio` */
 	bool tcp_by_shell; /* direct-tcpip is prohibited */
 	struct host_relays relays;
+	struct host_fds local; /* duplicates of this machine's connections, for host_abort() */
 };
 
 struct host_request {
@@ -64,6 +66,9 @@ ERROR_CHECKED struct host *host_connect(const struct host_request *req, struct e
 struct host *host_local(struct ui *ui);
 
 void host_close(struct host *h); /* NULL is fine */
+
+/* Cuts its connections from another thread: calls under way fail. It can only be closed then. */
+void host_abort(struct host *h);
 
 /* The file client, opened by the first call. */
 ERROR_CHECKED int host_files(struct host *h, struct error *err);

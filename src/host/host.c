@@ -3,8 +3,11 @@
 
 #include "ssh/exec.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define DOCKER_SOCKET	 "/var/run/docker.sock"
 #define PROBE_TIMEOUT_MS 10000
@@ -72,10 +75,39 @@ struct host *host_connect(const struct host_request *req, struct error *err)
 	return h;
 }
 
+/* A duplicate stays with us, so that host_abort() never meets a number that was used again. */
+static int dial_local(void *ctx, struct error *err)
+{
+	struct host *h = ctx;
+	int fd = docker_dial_local(NULL, err);
+	if (fd >= 0) {
+		int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		pthread_mutex_lock(&h->lock);
+		if (copy >= 0) {
+			vec_push(&h->local, copy);
+		}
+		pthread_mutex_unlock(&h->lock);
+	}
+	return fd;
+}
+
+void host_abort(struct host *h)
+{
+	if (h->ssh) {
+		ssh_session_abort(h->ssh, "given up");
+		return;
+	}
+	pthread_mutex_lock(&h->lock);
+	VEC_FOREACH (&h->local, i) {
+		shutdown(h->local.p[i], SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&h->lock);
+}
+
 struct host *host_local(struct ui *ui)
 {
 	struct host *h = host_new("localhost", ui);
-	h->docker = docker_new(&(struct docker_dialer){docker_dial_local, NULL}, NULL);
+	h->docker = docker_new(&(struct docker_dialer){dial_local, h}, NULL);
 	return h;
 }
 
@@ -93,6 +125,10 @@ void host_close(struct host *h)
 		free(h->relays.p[i]);
 	}
 	vec_fini(&h->relays);
+	VEC_FOREACH (&h->local, i) {
+		close(h->local.p[i]);
+	}
+	vec_fini(&h->local);
 	docker_info_fini(&h->info);
 	pthread_mutex_destroy(&h->lock);
 	free(h->socket);

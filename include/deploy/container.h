@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* From a role of the manifest to a container, and what it is told apart by. */
+#pragma once
+
+#include "deploy/deployment.h"
+#include "docker/spec.h"
+
+struct target;
+
+/* What a new container of a release bears and runs. */
+struct container_request {
+	const struct config_role *role;
+	const char *name;
+	const char *image; /* its ID, or a reference */
+	const char *version, *commit, *subject, *release_id; /* commit, subject: or NULL */
+	long release;
+	int replica;
+	const char *kind;    /* LABEL_KIND */
+	const char *command; /* instead of the role's, or NULL (release command, exec) */
+	bool keep_running;   /* restart policy unless-stopped */
+};
+
+/*
+ * Fills the spec in: env with secrets, labels, network, volumes, options.  ERROR_MANIFEST for an
+ * option that Docker does not take.  The caller: docker_container_spec_fini().
+ */
+ERROR_CHECKED int container_spec(struct deployment *d, const struct target *t,
+	const struct container_request *req, struct docker_container_spec *spec,
+	struct error *err);
+
+/*
+ * Digest of all that a container of the role depends on beside its image: command, env, secrets
+ * (keyed by the server's key), options, volumes.  The caller frees.
+ */
+char *container_digest(
+	struct deployment *d, const struct target *t, const struct config_role *role);
+
+/*
+ * Words of a command as a shell splits them; one with shell syntax in it becomes {"sh", "-c", it}.
+ * So images without a shell run plain commands.
+ */
+ERROR_CHECKED int container_command(const char *text, struct strvec *words, struct error *err);

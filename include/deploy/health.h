@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Is a new container fit to serve?  Probes come fast at first (10 ms, growing to the manifest's
+ * interval): an application that needs 300 ms to listen should not cost a whole second.
+ */
+#pragma once
+
+#include "host/host.h"
+#include "manifest/config.h"
+#include "util/error.h"
+
+#include <stdatomic.h>
+
+struct health_request {
+	struct host *host;
+	const char *container; /* its name */
+	const char *network;   /* whose address is asked */
+	const struct config_health *health;
+	int deadline_ms;	/* of the whole watch */
+	int readiness_delay_ms; /* for CONFIG_HEALTH_RUNNING */
+	const atomic_bool *abandon; /* set: give up (ERROR_INTERRUPTED), another one failed */
+};
+
+/*
+ * Returns once it is healthy.  ERROR_UNHEALTHY when it ended (with its exit code), or was not
+ * healthy in time (with the last answer); the detail holds its last log lines.
+ */
+ERROR_CHECKED int health_wait(const struct health_request *req, struct error *err);
+
+/* Appends "last lines of NAME" and these to the error's detail. Returns -1. */
+int health_add_logs(struct host *host, const char *container, struct error *err);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One deploy at a time for a service and destination.
+ *
+ * The lock is a folder on the service's lock host (the primary role's first host, whatever filter is
+ * used), made under another name with the owner's description in it and then renamed: rename(2)
+ * refuses a folder that is not empty, so that exactly one wins, and no lock is ever without owner.
+ *
+ *	.deploy/<service>/lock/owner.json    token, performer, host, pid, command, start
+ *	.deploy/<service>/beat.<token>       grows each LOCK_BEAT_MS; its mtime is the server's clock
+ *
+ * An owner is dead when its process is gone (told by somebody on the same machine) or when its beat
+ * is older than LOCK_DEAD_S by the server's own clock.  Then the lock is taken over: renamed away,
+ * checked, removed.  An owner whose beat finds another's token, or who could not beat in time, knows
+ * that it has lost the lock: lock_check() fails, and nothing more is changed.
+ */
+#pragma once
+
+#include "host/host.h"
+
+#define LOCK_BEAT_MS 5000
+#define LOCK_DEAD_S  30
+
+struct lock;
+
+struct lock_owner {
+	char token[33];
+	char *performer, *host, *command, *message;
+	char *machine; /* of the operator's computer, for "is its process gone?" */
+	long pid;
+	long long pid_start; /* clock ticks since boot: told apart from a reused pid */
+	int64_t since_ms;
+	long silent_s; /* since its last beat, by the server's clock */
+	bool dead;
+	bool manual; /* taken by `lock acquire`: does not beat and never dies by itself */
+};
+void lock_owner_fini(struct lock_owner *o);
+
+struct lock_request {
+	struct host *host;	 /* the lock host */
+	const char *dir;	 /* names_state_path(c, "") without the last '/' */
+	const char *performer, *operator_host, *command;
+	const char *message; /* lock acquire -m, or NULL */
+	bool manual;
+	int wait_s; /* 0: fail at once; -1: for ever */
+};
+
+/*
+ * Takes it.  When somebody else holds it: ERROR_LOCKED that names the holder, after wait_s.
+ * A dead owner's lock is taken over without a question (told by ui_warn).
+ */
+ERROR_CHECKED struct lock *lock_acquire(const struct lock_request *req, struct error *err);
+
+/* -1 with ERROR_LOCKED when it is not ours any more (or could not be kept alive). Cheap: no traffic. */
+ERROR_CHECKED int lock_check(struct lock *l, struct error *err);
+
+/* Gives it back; bounded in time; a failure is told by ui_warn. Frees. NULL is fine. */
+void lock_release(struct lock *l);
+/* Leaves a manual lock on the server, frees the rest. */
+void lock_leave(struct lock *l);
+
+/* 1: held, *owner filled in; 0: free; -1: error. */
+ERROR_CHECKED int lock_read(
+	struct host *host, const char *dir, struct lock_owner *owner, struct error *err);
+/* `lock release`: takes whoever's lock away. 1: there was one; 0: none. */
+ERROR_CHECKED int lock_break(struct host *host, const char *dir, struct error *err);
+
+/* Pure: owner.json from and to text. -1 when it is not one. */
+int lock_owner_parse(const char *text, size_t len, struct lock_owner *o);

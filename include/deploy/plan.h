@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The plan: what a command will do, made by pure functions from the manifest, the history and what
+ * was seen on the servers.  `deploy plan` prints it, `push` and `rollback` execute its steps,
+ * tests/plan compares it as text.
+ */
+#pragma once
+
+#include "deploy/history.h"
+#include "manifest/config.h"
+#include "util/error.h"
+
+#include <jansson.h>
+
+/* In the order in which they run; between two phases all hosts wait for each other. */
+enum plan_phase {
+	PLAN_MEND,     /* what an interrupted run left, and drift */
+	PLAN_BUILD,
+	PLAN_TRANSFER,
+	PLAN_BOOT,     /* network, proxy */
+	PLAN_RELEASE,  /* release command */
+	PLAN_START,    /* candidates, until healthy */
+	PLAN_SWITCH,
+	PLAN_RECORD,
+	PLAN_RETIRE,   /* drain, then stop and keep */
+	PLAN_PRUNE,
+	PLAN_PHASES
+};
+const char *plan_phase_name(enum plan_phase p); /* "mend", "build", ... */
+
+enum plan_step_kind {
+	STEP_ROUTES,	 /* mend: send the service's traffic to `names` (empty: take it off) */
+	STEP_START,	 /* mend: start a stopped container of the live release */
+	STEP_STOP,	 /* stop and keep */
+	STEP_REMOVE,	 /* remove a container */
+	STEP_END,	 /* mend: put the end of release `number` on record: `note` is its outcome */
+	STEP_BUILD,
+	STEP_TRANSFER,
+	STEP_NETWORK,
+	STEP_PROXY,
+	STEP_COMMAND,	 /* the release command */
+	STEP_CREATE,	 /* create and start a candidate */
+	STEP_REVIVE,	 /* rollback: start a retired container as a candidate */
+	STEP_CLONE,	 /* rollback: it is gone; made again as a copy of container `from` */
+	STEP_SWITCH,	 /* traffic to `names` */
+	STEP_RECORD,
+	STEP_RETIRE,	 /* wait for its requests, stop, keep */
+	STEP_REMOVE_IMAGE,
+};
+
+#define PLAN_NO_HOST SIZE_MAX
+
+struct plan_step {
+	enum plan_phase phase;
+	enum plan_step_kind kind;
+	size_t host; /* index; PLAN_NO_HOST: once */
+	char *name;  /* container, image or network */
+	char *from;  /* STEP_CLONE */
+	size_t from_host;
+	struct strvec names; /* STEP_ROUTES, STEP_SWITCH: containers that get the traffic */
+	const struct config_role *role;
+	int replica;
+	long number; /* release that it is about */
+	enum release_outcome outcome; /* STEP_END */
+	char *note;		      /* why, for people; or NULL */
+};
+VEC_TYPE(plan_steps, struct plan_step);
+
+/* -- What was seen -- */
+
+struct plan_container {
+	char *name, *id, *image_id, *kind, *role, *release_id, *digest;
+	long release;
+	int replica;
+	bool running;
+};
+VEC_TYPE(plan_containers, struct plan_container);
+
+struct plan_image {
+	char *id;
+	struct strvec tags;
+	bool ours; /* bears the service's label */
+};
+VEC_TYPE(plan_images, struct plan_image);
+
+struct plan_host {
+	const char *name;
+	bool selected;
+	struct plan_containers containers;
+	struct plan_images images;
+	bool network;
+	bool proxy_running;
+	bool routes_there, routes_edited, maintenance;
+	struct strvec routes;	/* containers that the proxy sends this service's traffic to */
+	struct strmap digests;	/* role -> digest that a container would get now */
+};
+VEC_TYPE(plan_hosts, struct plan_host);
+void plan_hosts_fini(struct plan_hosts *hosts);
+
+struct plan_request {
+	const struct config *config;
+	const struct history *history;
+	const struct plan_hosts *hosts;
+	const struct strvec *roles; /* filter, or NULL */
+	const char *version;	    /* of a push */
+	const char *image_id;	    /* when it is known already, or NULL */
+	const struct release *back_to; /* of a rollback, else NULL */
+	bool force;
+};
+
+struct plan {
+	long number; /* of the release that it makes */
+	char *version;
+	bool nothing; /* this very release is live: at most there is something to mend */
+	struct plan_steps steps;
+	struct strvec notes; /* drift and surprises, for people */
+};
+void plan_init(struct plan *p);
+void plan_fini(struct plan *p);
+
+/*
+ * Only what has to be mended: an interrupted release goes on when every host of it serves it
+ * already, else it is undone; leftovers are removed; routes follow the history.
+ * ERROR_USAGE when an interrupted release touched a host that is not among `hosts`.
+ */
+ERROR_CHECKED int plan_mend(const struct plan_request *req, struct plan *p, struct error *err);
+/* A push or, with back_to, a rollback; on hosts with nothing to mend. */
+ERROR_CHECKED int plan_release(const struct plan_request *req, struct plan *p, struct error *err);
+
+/* The containers that serve a role of release `runs` on a host, by replica. Borrowed names. */
+void plan_serving(const struct plan_host *h, const struct config_role *role, long runs,
+	struct strvec *names);
+
+/* As `deploy plan` prints it. */
+void plan_text(const struct plan *p, const struct plan_hosts *hosts, struct str *out);
+json_t *plan_json(const struct plan *p, const struct plan_hosts *hosts);

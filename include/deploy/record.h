@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Writing what happened onto servers: the release history, the audit, the key of a server. */
+#pragma once
+
+#include "deploy/deployment.h"
+#include "deploy/history.h"
+
+struct target;
+
+/*
+ * Puts `r` into the deployment's history and appends to every connected target's copy what that one
+ * lacks (also of earlier releases), fsynced; makes the folder and the server's key when they are not
+ * there.  A copy that has grown past HISTORY_COMPACT_AT is rewritten with the newest releases.
+ */
+ERROR_CHECKED int record_release(struct deployment *d, const struct release *r, struct error *err);
+
+/* One line into every server's audit.jsonl: who, when, from where, what. A failure is only told. */
+void record_audit(struct deployment *d, const char *what);
+
+/* The last `lines` lines of the audit of one server, as text. */
+ERROR_CHECKED int record_audit_read(
+	struct deployment *d, struct target *t, long lines, struct str *out, struct error *err);

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* New containers beside the old ones, without traffic, until they are healthy. */
+#include "deploy/container.h"
+#include "deploy/health.h"
+#include "run.h"
+#include "util/thread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* How long a container of a role without a proxy may take. */
+#define UNPROXIED_DEADLINE_MS 30000
+
+static int create(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+{
+	const struct release *release = &r->release;
+	struct run_target *rt = run_target_of(r, t);
+	struct container_request req = {
+		.role = s->role,
+		.name = s->name,
+		.image = rt->image_id,
+		.version = release->version,
+		.commit = release->commit,
+		.subject = release->subject,
+		.release_id = release->id,
+		.release = release->number,
+		.replica = s->replica,
+		.kind = "app",
+		.keep_running = true,
+	};
+	CLEANUP_DOCKER_SPEC struct docker_container_spec spec = {0};
+	if (container_spec(r->d, t, &req, &spec, err) < 0) {
+		return -1;
+	}
+	/* A candidate that ends must not come back: its exit code and log are what people need. */
+	free(spec.restart);
+	spec.restart = xstrdup("no");
+	strvec_push(&rt->created, s->name);
+	if (docker_container_run(t->host->docker, &spec, NULL, NULL, err) < 0) {
+		return error_wrap(err, "start container '%s'", s->name);
+	}
+	return 0;
+}
+
+/*
+ * A container that is gone, made again as a copy of its sibling: the same image, command, env and
+ * secrets, as Docker tells them.
+ */
+static int clone(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+{
+	struct run_target *rt = run_target_of(r, t);
+	struct host *from_host = r->d->targets[s->from_host].host;
+	struct docker_container from = {0};
+	if (docker_container_inspect(from_host->docker, s->from, &from, err) < 0) {
+		return error_wrap(err, "look at container '%s'", s->from);
+	}
+	CLEANUP_JSON json_t *body = json_deep_copy(from.config);
+	json_object_set_new(body, "HostConfig", json_deep_copy(from.host_config));
+	json_object_set_new(body, "Image", json_string(from.image_id));
+	json_object_del(body, "Hostname");
+	json_object_set_new(body, "NetworkingConfig",
+		json_pack("{s:{s:{}}}", "EndpointsConfig", r->d->config->network));
+	docker_container_fini(&from);
+	CLEANUP_STR struct str path = STR_INIT(STR_MAX_LINE);
+	str_add(&path, "/containers/create?name=");
+	http_escape(&path, s->name, false);
+	strvec_push(&rt->created, s->name);
+	if (docker_call(t->host->docker, "POST", str_c(&path), body, 0, NULL, err) < 0 ||
+		docker_container_start(t->host->docker, s->name, err) < 0) {
+		return error_wrap(err, "make container '%s' again", s->name);
+	}
+	return 0;
+}
+
+static int revive(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+{
+	strvec_push(&run_target_of(r, t)->revived, s->name);
+	if (docker_container_start(t->host->docker, s->name, err) < 0) {
+		return error_wrap(err, "start container '%s' again", s->name);
+	}
+	return 0;
+}
+
+static int start(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+{
+	ui_step(r->d->ui, t->host->name, "starting %s", s->name);
+	switch (s->kind) {
+	case STEP_CREATE:
+		return create(r, t, s, err);
+	case STEP_CLONE:
+		return clone(r, t, s, err);
+	default:
+		return revive(r, t, s, err);
+	}
+}
+
+static int watch(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+{
+	static const struct config_health running = {.kind = CONFIG_HEALTH_RUNNING};
+	const struct config *c = r->d->config;
+	struct health_request req = {
+		.host = t->host,
+		.container = s->name,
+		.network = c->network,
+		.health = s->role->proxy ? &s->role->proxy->health : &running,
+		.deadline_ms = s->role->proxy ? s->role->proxy->deploy_timeout_ms
+					      : UNPROXIED_DEADLINE_MS,
+		.readiness_delay_ms = c->readiness_delay_ms,
+		.abandon = &r->abandon,
+	};
+	ui_step(r->d->ui, t->host->name, "waiting for %s to be healthy", s->name);
+	if (health_wait(&req, err) < 0) {
+		return -1;
+	}
+	return docker_container_update_restart(
+		t->host->docker, s->name, "unless-stopped", 0, err);
+}
+
+/* Seen through the proxy, before any user's request gets there. */
+static int see_through_proxy(
+	struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+{
+	struct run_target *rt = run_target_of(r, t);
+	struct proxy_answer answer = {0};
+	const struct config_health *health = &s->role->proxy->health;
+	const char *path = health->kind == CONFIG_HEALTH_HTTP ? health->path : "/";
+	if (proxy_probe(t->seen.proxy, &rt->service, s->name, path, health->timeout_ms, &answer,
+		    err) < 0) {
+		(void)error_wrap(err, "'%s' is healthy, but not through the proxy", s->name);
+		return health_add_logs(t->host, s->name, err);
+	}
+	return 0;
+}
+
+struct one {
+	struct run *r;
+	struct target *t;
+	const struct plan_step **steps;
+	struct error *errors;
+	int *results;
+};
+
+/* One candidate; the last index is the proxy's preparation, which runs beside them. */
+static void bring_up(void *ctx, size_t i)
+{
+	struct one *o = ctx;
+	const struct plan_step *s = o->steps[i];
+	struct error *err = &o->errors[i];
+	if (!s) {
+		o->results[i] = traffic_service(o->r, o->t, err);
+		if (o->results[i] == 0) {
+			o->results[i] = proxy_stage(o->t->seen.proxy,
+				&run_target_of(o->r, o->t)->service, err);
+		}
+		return;
+	}
+	o->results[i] = watch(o->r, o->t, s, err);
+	if (o->results[i] < 0) {
+		atomic_store(&o->r->abandon, true);
+	}
+}
+
+static size_t start_steps(struct run *r, const struct target *t, const struct plan_step **steps)
+{
+	size_t n = 0;
+	VEC_FOREACH (&r->plan->steps, i) {
+		const struct plan_step *s = &r->plan->steps.p[i];
+		if (s->phase == PLAN_START && &r->d->targets[s->host] == t) {
+			steps[n++] = s;
+		}
+	}
+	return n;
+}
+
+static int wait_for_all(struct run *r, struct target *t, const struct plan_step **steps, size_t n,
+	struct error *err)
+{
+	bool proxied = t->seen.proxy != NULL;
+	struct one o = {.r = r, .t = t, .steps = steps};
+	o.errors = xcalloc(n + 1, sizeof(*o.errors));
+	o.results = xcalloc(n + 1, sizeof(*o.results));
+	steps[n] = NULL;
+	pool_run(n + (proxied ? 1 : 0), n + 1, bring_up, &o);
+	int result = 0;
+	for (size_t i = 0; i <= n; i++) {
+		/* A sibling that only gave up waiting says less than the one that failed. */
+		if (o.results[i] < 0 && (result == 0 || err->kind == ERROR_INTERRUPTED)) {
+			*err = o.errors[i];
+			result = -1;
+		}
+	}
+	free(o.errors);
+	free(o.results);
+	return result;
+}
+
+int candidates_start(struct deployment *d, struct target *t, void *run, struct error *err)
+{
+	struct run *r = run;
+	const struct plan_step **steps = xcalloc(r->plan->steps.len + 1, sizeof(*steps));
+	size_t n = start_steps(r, t, steps);
+	int result = 0;
+	(void)d;
+	for (size_t i = 0; result == 0 && i < n; i++) {
+		result = start(r, t, steps[i], err);
+		if (result < 0 && err->kind == ERROR_REMOTE) {
+			(void)health_add_logs(t->host, steps[i]->name, err);
+		}
+	}
+	if (result == 0 && n > 0) {
+		result = wait_for_all(r, t, steps, n, err);
+	}
+	for (size_t i = 0; result == 0 && i < n; i++) {
+		if (steps[i]->role->proxied) {
+			result = see_through_proxy(r, t, steps[i], err);
+		}
+	}
+	if (result == 0 && n > 0) {
+		ui_done(r->d->ui, t->host->name, "healthy: %zu container(s)", n);
+	}
+	if (result < 0) {
+		atomic_store(&r->abandon, true);
+	}
+	free(steps);
+	return result;
+}
+
+int candidates_undo(struct deployment *d, struct target *t, void *run, struct error *err)
+{
+	struct run *r = run;
+	struct run_target *rt = run_target_of(r, t);
+	int result = 0;
+	(void)d;
+	VEC_FOREACH (&rt->created, i) {
+		if (docker_container_remove(t->host->docker, rt->created.p[i], true, true, err) < 0) {
+			result = -1;
+		}
+	}
+	VEC_FOREACH (&rt->revived, i) {
+		if (docker_container_stop(t->host->docker, rt->revived.p[i], 1, err) < 0) {
+			result = -1;
+		}
+	}
+	return result;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "deploy/container.h"
+
+#include "internal.h"
+#include "manifest/digest.h"
+#include "manifest/syntax.h"
+#include "util/digest.h"
+
+#include <string.h>
+
+/* Docker's json-file grows without end unless told; Kamal's default. */
+#define LOG_MAX_SIZE "10m"
+
+int container_command(const char *text, struct strvec *words, struct error *err)
+{
+	/* What a shell would do more than split words: pipes, expansions, globs, assignments. */
+	if (strpbrk(text, "|&;<>()$`*?[]#~!{}\n") || strchr(text, '=')) {
+		strvec_push(words, "sh");
+		strvec_push(words, "-c");
+		strvec_push(words, text);
+		return 0;
+	}
+	if (syntax_words(text, words) < 0 || words->len == 0) {
+		return error_set(err, ERROR_MANIFEST, "'%s' is no command", text);
+	}
+	return 0;
+}
+
+static void add_labels(
+	struct deployment *d, const struct container_request *req, struct strmap *labels)
+{
+	CLEANUP_FREE char *release = xasprintf("%ld", req->release);
+	CLEANUP_FREE char *replica = xasprintf("%d", req->replica);
+	strmap_copy(labels, &req->role->labels);
+	strmap_set(labels, LABEL_SERVICE, d->config->service);
+	strmap_set(labels, LABEL_DESTINATION, d->config->destination ? d->config->destination : "");
+	strmap_set(labels, LABEL_ROLE, req->role->name);
+	strmap_set(labels, LABEL_RELEASE, release);
+	strmap_set(labels, LABEL_RELEASE_ID, req->release_id);
+	strmap_set(labels, LABEL_VERSION, req->version);
+	strmap_set(labels, LABEL_REPLICA, replica);
+	strmap_set(labels, LABEL_KIND, req->kind);
+	if (req->commit) {
+		strmap_set(labels, LABEL_COMMIT, req->commit);
+	}
+	if (req->subject) {
+		strmap_set(labels, LABEL_SUBJECT, req->subject);
+	}
+}
+
+/* What a container may want to know of itself; Kamal's names too, for applications that came. */
+static void add_own_env(
+	const struct target *t, const struct container_request *req, struct strmap *env)
+{
+	CLEANUP_FREE char *release = xasprintf("%ld", req->release);
+	strmap_set(env, "DEPLOY_VERSION", req->version);
+	strmap_set(env, "DEPLOY_RELEASE", release);
+	strmap_set(env, "DEPLOY_HOST", t->address->name);
+	strmap_set(env, "DEPLOY_CONTAINER_NAME", req->name);
+	strmap_set(env, "KAMAL_VERSION", req->version);
+	strmap_set(env, "KAMAL_HOST", t->address->name);
+	strmap_set(env, "KAMAL_CONTAINER_NAME", req->name);
+}
+
+static int add_secrets(struct deployment *d, const struct config_role *role,
+	struct secret_map *env, struct error *err)
+{
+	VEC_FOREACH (&role->env.secret, i) {
+		const struct config_secret_ref *ref = &role->env.secret.p[i];
+		struct secret *value = secret_map_get(&d->secrets, ref->from);
+		if (!value) {
+			return error_set(err, ERROR_MANIFEST, "secret '%s' is not set", ref->from);
+		}
+		secret_map_set(env, ref->name, secret_ref(value));
+	}
+	return 0;
+}
+
+static int add_options(const struct config_role *role, struct docker_container_spec *spec,
+	struct error *err)
+{
+	VEC_FOREACH (&role->options, i) {
+		const struct config_option *option = &role->options.p[i];
+		for (size_t j = 0; j < option->values.len; j++) {
+			if (docker_spec_option(spec, option->name, option->values.p[j], err) < 0) {
+				return error_wrap(err, "%s:%d:%d: option '%s'", option->mark.file,
+					option->mark.line, option->mark.column, option->name);
+			}
+		}
+		if (option->values.len == 0 && docker_spec_option(spec, option->name, "", err) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static void add_logging(const struct config_role *role, struct docker_container_spec *spec)
+{
+	const struct config_logging *logging = &role->logging;
+	if (spec->log_driver) {
+		return; /* the options said it */
+	}
+	if (!logging->driver && logging->options.len == 0) {
+		spec->log_driver = xstrdup("json-file");
+		strmap_set(&spec->log_options, "max-size", LOG_MAX_SIZE);
+		return;
+	}
+	spec->log_driver = xstrdup(logging->driver);
+	strmap_copy(&spec->log_options, &logging->options);
+}
+
+int container_spec(struct deployment *d, const struct target *t,
+	const struct container_request *req, struct docker_container_spec *spec, struct error *err)
+{
+	const struct config_role *role = req->role;
+	const char *command = req->command ? req->command : role->cmd;
+	spec->name = xstrdup(req->name);
+	spec->image = xstrdup(req->image);
+	spec->network = xstrdup(d->config->network);
+	spec->stop_timeout = role->stop_timeout_ms / 1000;
+	strmap_copy(&spec->env, &role->env.clear);
+	add_own_env(t, req, &spec->env);
+	add_labels(d, req, &spec->labels);
+	strvec_copy(&spec->binds, &role->volumes);
+	if (req->keep_running) {
+		CLEANUP_FREE char *digest = container_digest(d, t, role);
+		strmap_set(&spec->labels, LABEL_CONFIG_DIGEST, digest);
+		spec->restart = xstrdup("unless-stopped");
+	}
+	if (command && container_command(command, &spec->cmd, err) < 0) {
+		return -1;
+	}
+	if (add_options(role, spec, err) < 0 || add_secrets(d, role, &spec->secret_env, err) < 0) {
+		return -1;
+	}
+	add_logging(role, spec);
+	return 0;
+}
+
+char *container_digest(
+	struct deployment *d, const struct target *t, const struct config_role *role)
+{
+	CLEANUP_STR struct str text = STR_INIT(STR_MAX_FILE);
+	char hex[DIGEST_HEX_SIZE];
+	config_digest(d->config, role, hex);
+	str_add(&text, hex);
+	VEC_FOREACH (&role->env.secret, i) {
+		const struct config_secret_ref *ref = &role->env.secret.p[i];
+		const struct secret *value = secret_map_get(&d->secrets, ref->from);
+		if (value) {
+			digest_hmac_hex(t->seen.key, strlen(t->seen.key), secret_reveal(value),
+				secret_len(value), hex);
+			str_addf(&text, "\n%s=%s", ref->name, hex);
+		}
+	}
+	digest_sha256_hex(str_c(&text), text.len, hex);
+	return xstrndup(hex, 32);
+}

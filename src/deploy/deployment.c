@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include "util/cancel.h"
+#include "util/fs.h"
+#include "util/proc.h"
+#include "util/thread.h"
+
+#include <fnmatch.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_PARALLEL 64
+
+static bool matches(const struct strvec *patterns, const char *name)
+{
+	if (!patterns || patterns->len == 0) {
+		return true;
+	}
+	VEC_FOREACH (patterns, i) {
+		if (fnmatch(patterns->p[i], name, 0) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool role_has_host(const struct config_role *role, const char *name)
+{
+	VEC_FOREACH (&role->hosts, i) {
+		if (str_eq(role->hosts.p[i].name, name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool target_has_role(const struct target *t, const struct config_role *role)
+{
+	return role_has_host(role, t->address->name);
+}
+
+bool target_proxied(const struct deployment *d, const struct target *t)
+{
+	VEC_FOREACH (&d->config->roles, i) {
+		if (d->config->roles.p[i].proxied && target_has_role(t, &d->config->roles.p[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool deployment_has_role(const struct deployment *d, const struct config_role *role)
+{
+	return matches(&d->roles, role->name);
+}
+
+static bool host_selected(const struct deployment_request *req, const char *name)
+{
+	if (!matches(req->hosts, name)) {
+		return false;
+	}
+	VEC_FOREACH (&req->config->roles, i) {
+		const struct config_role *role = &req->config->roles.p[i];
+		if (matches(req->roles, role->name) && role_has_host(role, name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A pattern that matches nothing is a mistake, and a dangerous one to overlook. */
+static int check_filters(const struct deployment_request *req,
+	const struct config_host_ptrs *hosts, struct error *err)
+{
+	for (size_t i = 0; req->hosts && i < req->hosts->len; i++) {
+		bool used = false;
+		VEC_FOREACH (hosts, j) {
+			used = used || fnmatch(req->hosts->p[i], hosts->p[j]->name, 0) == 0;
+		}
+		if (!used) {
+			return error_set(err, ERROR_USAGE, "--hosts: no host '%s' in '%s'",
+				req->hosts->p[i], req->config->file);
+		}
+	}
+	for (size_t i = 0; req->roles && i < req->roles->len; i++) {
+		bool used = false;
+		VEC_FOREACH (&req->config->roles, j) {
+			used = used ||
+			       fnmatch(req->roles->p[i], req->config->roles.p[j].name, 0) == 0;
+		}
+		if (!used) {
+			return error_set(err, ERROR_USAGE, "--roles: no role '%s' in '%s'",
+				req->roles->p[i], req->config->file);
+		}
+	}
+	return 0;
+}
+
+static int choose_targets(
+	struct deployment *d, const struct deployment_request *req, struct error *err)
+{
+	struct config_host_ptrs hosts = {0};
+	config_all_hosts(d->config, &hosts);
+	int result = check_filters(req, &hosts, err);
+	const struct config_role *primary = d->config->primary_role;
+	const char *lock_host = primary && primary->hosts.len ? primary->hosts.p[0].name : NULL;
+	d->targets = xcalloc(hosts.len + 1, sizeof(*d->targets));
+	d->lock_target = SIZE_MAX;
+	VEC_FOREACH (&hosts, i) {
+		bool selected = host_selected(req, hosts.p[i]->name);
+		bool lock = str_eq(hosts.p[i]->name, lock_host);
+		if (result == 0 && (selected || lock)) {
+			d->lock_target = lock ? d->n : d->lock_target;
+			d->targets[d->n++] =
+				(struct target){.address = hosts.p[i], .selected = selected};
+		}
+	}
+	vec_fini(&hosts);
+	if (result == 0 && d->lock_target == SIZE_MAX) {
+		result = error_set(err, ERROR_MANIFEST, "'%s' names no server", d->config->file);
+	}
+	return result;
+}
+
+/* Who deploys: git's user.email, as colleagues know it; else the login name. */
+static char *performer_name(void)
+{
+	CLEANUP_STR struct str out = STR_INIT(STR_MAX_LINE);
+	struct error ignored = {0};
+	struct proc_result result = {0};
+	static const char *const argv[] = {"git", "config", "user.email", NULL};
+	struct proc_request req = {.argv = argv, .timeout_ms = 2000};
+	const char *given = getenv("DEPLOY_PERFORMER");
+	if (given && *given) {
+		return xstrdup(given);
+	}
+	if (proc_run(&req, &out, NULL, &result, &ignored) == 0 && result.status == 0 &&
+		out.len > 1) {
+		return xstrndup(out.p, strcspn(out.p, "\r\n"));
+	}
+	const struct passwd *pw = getpwuid(getuid());
+	return xstrdup(pw ? pw->pw_name : "unknown");
+}
+
+struct deployment *deployment_new(const struct deployment_request *req, struct error *err)
+{
+	struct deployment *d = xcalloc(1, sizeof(*d));
+	char name[256] = "";
+	d->config = req->config;
+	d->ui = req->ui;
+	d->command = xstrdup(req->command);
+	d->version = xstrdup(req->version);
+	d->lock_wait_s = req->lock_wait_s;
+	d->parallel = req->parallel > 0 ? req->parallel : DEFAULT_PARALLEL;
+	if (d->config->ssh.max_parallel > 0 && d->config->ssh.max_parallel < d->parallel) {
+		d->parallel = d->config->ssh.max_parallel;
+	}
+	if (req->roles) {
+		strvec_copy(&d->roles, req->roles);
+	}
+	gethostname(name, sizeof(name) - 1);
+	d->operator_host = xstrdup(name);
+	d->performer = performer_name();
+	history_init(&d->history);
+	if (choose_targets(d, req, err) < 0) {
+		deployment_free(d);
+		return NULL;
+	}
+	return d;
+}
+
+static void disconnect(void *ctx, size_t i)
+{
+	struct deployment *d = ctx;
+	observation_fini(&d->targets[i].seen);
+	host_close(d->targets[i].host);
+}
+
+void deployment_free(struct deployment *d)
+{
+	if (!d) {
+		return;
+	}
+	deployment_end(d);
+	pool_run(d->n, (size_t)d->parallel, disconnect, d);
+	ssh_fabric_free(d->fabric);
+	source_close(d->source);
+	history_fini(&d->history);
+	secret_map_fini(&d->secrets);
+	VEC_FOREACH (&d->ssh_keys, i) {
+		secret_unref(d->ssh_keys.p[i]);
+	}
+	vec_fini(&d->ssh_keys);
+	strvec_fini(&d->roles);
+	free(d->targets);
+	free(d->command);
+	free(d->version);
+	free(d->performer);
+	free(d->operator_host);
+	free(d);
+}
+
+struct target *deployment_primary(struct deployment *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		if (d->targets[i].selected &&
+			target_has_role(&d->targets[i], d->config->primary_role)) {
+			return &d->targets[i];
+		}
+	}
+	return NULL;
+}
+
+struct each {
+	struct deployment *d;
+	target_fn *fn;
+	void *ctx;
+};
+
+static void run_one(void *ctx, size_t i)
+{
+	struct each *e = ctx;
+	struct target *t = &e->d->targets[i];
+	struct error err = {0};
+	t->error = (struct error){0};
+	if (e->fn(e->d, t, e->ctx, &err) < 0) {
+		if (t->host) {
+			(void)host_error(t->host, &err);
+		} else {
+			(void)error_host(&err, t->address->name);
+		}
+		t->error = err;
+	}
+}
+
+/* The error that tells most: not of those that were only cancelled because another one failed. */
+static const struct target *worst(const struct deployment *d)
+{
+	const struct target *found = NULL;
+	for (size_t i = 0; i < d->n; i++) {
+		const struct target *t = &d->targets[i];
+		if (t->error.kind != ERROR_NONE &&
+			(!found || (found->error.kind == ERROR_INTERRUPTED &&
+					   t->error.kind != ERROR_INTERRUPTED))) {
+			found = t;
+		}
+	}
+	return found;
+}
+
+int deployment_each(struct deployment *d, target_fn *fn, void *ctx, struct error *err)
+{
+	struct each e = {.d = d, .fn = fn, .ctx = ctx};
+	pool_run(d->n, (size_t)d->parallel, run_one, &e);
+	const struct target *first = worst(d);
+	if (!first) {
+		return 0;
+	}
+	for (size_t i = 0; i < d->n; i++) {
+		const struct target *t = &d->targets[i];
+		if (t != first && t->error.kind != ERROR_NONE &&
+			t->error.kind != ERROR_INTERRUPTED) {
+			ui_error(d->ui, &t->error);
+		}
+	}
+	*err = first->error;
+	return -1;
+}
+
+void deployment_each_best_effort(
+	struct deployment *d, const char *what, target_fn *fn, void *ctx)
+{
+	struct each e = {.d = d, .fn = fn, .ctx = ctx};
+	pool_run(d->n, (size_t)d->parallel, run_one, &e);
+	for (size_t i = 0; i < d->n; i++) {
+		if (d->targets[i].error.kind != ERROR_NONE) {
+			ui_warn(d->ui, d->targets[i].address->name, "%s: %s", what,
+				d->targets[i].error.text);
+		}
+	}
+}

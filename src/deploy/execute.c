@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Executing a plan.  Up to the record everything can be taken back, and is, when anything fails or
+ * somebody presses Ctrl-C; from the record on the new release is live and what is left is
+ * clean-up, which the next command does when this one cannot.
+ */
+#include "deploy/hooks.h"
+#include "deploy/record.h"
+#include "run.h"
+
+#include "util/cancel.h"
+#include "util/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void run_init(struct run *r, struct deployment *d, const struct plan *plan,
+	const struct plan_hosts *hosts)
+{
+	memset(r, 0, sizeof(*r));
+	r->d = d;
+	r->plan = plan;
+	r->hosts = hosts;
+	r->targets = xcalloc(d->n, sizeof(*r->targets));
+	r->release.requests = r->release.failed_requests = -1;
+	r->begun_ms = clock_mono_ms();
+}
+
+void run_fini(struct run *r)
+{
+	for (size_t i = 0; i < r->d->n; i++) {
+		strvec_fini(&r->targets[i].created);
+		strvec_fini(&r->targets[i].revived);
+		proxy_service_fini(&r->targets[i].service);
+		proxy_counts_fini(&r->targets[i].counts);
+	}
+	free(r->targets);
+	release_fini(&r->release);
+	image_source_free(r->image);
+}
+
+struct run_target *run_target_of(struct run *r, const struct target *t)
+{
+	return &r->targets[t - r->d->targets];
+}
+
+bool run_has_phase(const struct run *r, enum plan_phase phase)
+{
+	VEC_FOREACH (&r->plan->steps, i) {
+		if (r->plan->steps.p[i].phase == phase) {
+			return true;
+		}
+	}
+	return false;
+}
+
+int run_steps(struct run *r, struct target *t, enum plan_phase phase, step_fn *fn,
+	struct error *err)
+{
+	VEC_FOREACH (&r->plan->steps, i) {
+		const struct plan_step *s = &r->plan->steps.p[i];
+		if (s->phase != phase || s->host == PLAN_NO_HOST ||
+			&r->d->targets[s->host] != t) {
+			continue;
+		}
+		if (cancel_check(err) < 0 || fn(r, t, s, err) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* -- Transfer, with the beginning of the release put on record beside it -- */
+
+static void known_of(const struct target *t, struct image_known *known, struct strvec *ids)
+{
+	VEC_FOREACH (&t->seen.images, i) {
+		strvec_push(ids, t->seen.images.p[i].id);
+	}
+	known->image_ids = ids;
+	known->storage_driver = t->host->info.driver;
+	known->containerd_store = t->host->info.containerd_store;
+}
+
+/* The registry has it and this machine does not (push --skip-build in CI): the server pulls it. */
+static int pull_by_tag(struct run *r, struct target *t, const char *image, struct error *err)
+{
+	struct docker_auth auth = {.server = r->auth->server,
+		.username = r->auth->username,
+		.password = r->auth->password};
+	struct docker_image seen = {0};
+	if (docker_image_pull(t->host->docker, image, NULL,
+		    registry_auth_is_set(r->auth) ? &auth : NULL, NULL, NULL, err) < 0 ||
+		docker_image_inspect(t->host->docker, image, &seen, err) < 0) {
+		return -1;
+	}
+	snprintf(run_target_of(r, t)->image_id, IMAGE_ID_SIZE, "%s", seen.id);
+	docker_image_fini(&seen);
+	return 0;
+}
+
+static int transfer(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+{
+	struct run_target *rt = run_target_of(r, t);
+	if (!r->image) {
+		return pull_by_tag(r, t, s->name, err);
+	}
+	CLEANUP_STRVEC struct strvec ids = {0};
+	struct image_known known = {0};
+	struct image_transfer_result result = {0};
+	known_of(t, &known, &ids);
+	struct image_transfer_request req = {.host = t->host,
+		.strategy = r->strategy,
+		.known = &known,
+		.auth = registry_auth_is_set(r->auth) ? r->auth : NULL};
+	ui_step(r->d->ui, t->host->name, "bringing the image");
+	if (image_transfer(r->image, &req, &result, err) < 0) {
+		return error_wrap(err, "bring image '%s'", s->name);
+	}
+	memcpy(rt->image_id, result.image_id, sizeof(rt->image_id));
+	rt->bytes_sent = result.bytes_sent;
+	rt->strategy = result.used;
+	char size[16];
+	ui_done(r->d->ui, t->host->name, "image there (%s, %s sent, %zu of %zu layers)",
+		image_strategy_name(result.used), ui_bytes(result.bytes_sent, size),
+		result.layers_sent, result.layers_total);
+	return 0;
+}
+
+static int transfer_target(struct deployment *d, struct target *t, void *run, struct error *err)
+{
+	(void)d;
+	return run_steps(run, t, PLAN_TRANSFER, transfer, err);
+}
+
+/* -- Boot -- */
+
+static int boot(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+{
+	if (s->kind == STEP_NETWORK) {
+		return docker_network_create(t->host->docker, s->name, NULL, err);
+	}
+	struct proxy_config pc;
+	struct proxy_boot_result result = {0};
+	proxy_config_init(&pc, r->d->config);
+	ui_step(r->d->ui, t->host->name, "booting the %s proxy", s->name);
+	if (proxy_boot(t->host, &pc, &result, err) < 0) {
+		return error_wrap(err, "boot the %s proxy", s->name);
+	}
+	if (result.drift) {
+		ui_warn(r->d->ui, t->host->name, "the proxy differs from the manifest: %s "
+						 "(deploy proxy reboot mends it)", result.drift);
+	}
+	free(result.drift);
+	return 0;
+}
+
+static int boot_target(struct deployment *d, struct target *t, void *run, struct error *err)
+{
+	(void)d;
+	return run_steps(run, t, PLAN_BOOT, boot, err);
+}
+
+/* -- Prune -- */
+
+static int prune(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+{
+	struct error refused = {0};
+	if (s->kind == STEP_REMOVE) {
+		return docker_container_remove(t->host->docker, s->name, true, true, err);
+	}
+	/* By tag, and never by force: Docker refuses what a container still needs. */
+	if (docker_image_remove(t->host->docker, s->note ? s->note : s->name, false, false,
+		    &refused) < 0 &&
+		refused.status != 409 && refused.status != 404) {
+		*err = refused;
+		return -1;
+	}
+	(void)r;
+	return 0;
+}
+
+static int prune_target(struct deployment *d, struct target *t, void *run, struct error *err)
+{
+	(void)d;
+	return run_steps(run, t, PLAN_PRUNE, prune, err);
+}
+
+/* -- Candidates, in groups when the manifest says so (boot.limit) -- */
+
+struct group {
+	struct run *r;
+	size_t first, end;
+};
+
+static int start_group(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	struct group *g = ctx;
+	size_t index = (size_t)(t - d->targets);
+	if (index < g->first || index >= g->end) {
+		return 0;
+	}
+	return candidates_start(d, t, g->r, err);
+}
+
+static int start_all(struct run *r, struct error *err)
+{
+	const struct config_boot *b = &r->d->config->boot;
+	size_t limit = b->limit > 0 ? (size_t)b->limit : r->d->n;
+	for (size_t first = 0; first < r->d->n; first += limit) {
+		struct group g = {.r = r, .first = first, .end = first + limit};
+		if (first > 0) {
+			clock_sleep_ms(b->wait_ms);
+		}
+		if (cancel_check(err) < 0 || deployment_each(r->d, start_group, &g, err) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* -- The phases -- */
+
+static int run_boot(struct run *r, struct error *err)
+{
+	return deployment_each(r->d, boot_target, r, err);
+}
+
+static void sum_counts(struct run *r)
+{
+	struct release *release = &r->release;
+	for (size_t i = 0; i < r->d->n; i++) {
+		const struct run_target *rt = &r->targets[i];
+		release->bytes_sent += (int64_t)rt->bytes_sent;
+		if (rt->counting) {
+			release->requests = release->requests < 0 ? 0 : release->requests;
+			release->failed_requests =
+				release->failed_requests < 0 ? 0 : release->failed_requests;
+			release->requests += (int64_t)(rt->counts.served + rt->counts.failed);
+			release->failed_requests += (int64_t)rt->counts.failed;
+		}
+	}
+}
+
+static const char *last_image_id(const struct run *r)
+{
+	for (size_t i = 0; i < r->d->n; i++) {
+		if (r->targets[i].image_id[0]) {
+			return r->targets[i].image_id;
+		}
+	}
+	return NULL;
+}
+
+static void end_release(struct run *r, enum release_outcome outcome, const struct error *why)
+{
+	struct release *release = &r->release;
+	release->outcome = outcome;
+	release->finished_ms = clock_wall_ms();
+	if (!release->image_id && last_image_id(r)) {
+		release->image_id = xstrdup(last_image_id(r));
+	}
+	if (why) {
+		release->error = xasprintf("%s%s%s", why->host, why->host[0] ? ": " : "", why->text);
+	}
+	for (size_t i = 0; i < r->d->n; i++) {
+		const struct target *t = &r->d->targets[i];
+		if (t->selected) {
+			strmap_set(&release->hosts, t->address->name,
+				!why ? "ok"
+				: t->error.kind != ERROR_NONE && t->error.kind != ERROR_INTERRUPTED
+					? t->error.text
+					: "undone");
+		}
+	}
+}
+
+/* Takes everything back; whatever cannot be is told, and mended by the next command. */
+static void undo(struct run *r, const struct error *why)
+{
+	struct deployment *d = r->d;
+	struct error ignored = {0};
+	cancel_shield_begin();
+	ui_info(d->ui, NULL, "taking it back");
+	end_release(r, why->kind == ERROR_INTERRUPTED ? RELEASE_INTERRUPTED : RELEASE_FAILED, why);
+	deployment_each_best_effort(d, "switch back", traffic_back, r);
+	deployment_each_best_effort(d, "remove candidates", candidates_undo, r);
+	if (record_release(d, &r->release, &ignored) < 0) {
+		ui_warn(d->ui, NULL, "not everywhere on record: %s", ignored.text);
+	}
+	cancel_shield_end();
+}
+
+static int before_switch(struct run *r, struct error *err)
+{
+	struct deployment *d = r->d;
+	int64_t begun = clock_mono_ms();
+	if (run_has_phase(r, PLAN_TRANSFER)) {
+		ui_phase_begin(d->ui, "transfer");
+	}
+	/* On record before anything is changed on a server: the next command knows what to mend. */
+	if (record_release(d, &r->release, err) < 0 ||
+		deployment_each(d, transfer_target, r, err) < 0) {
+		return -1;
+	}
+	if (run_has_phase(r, PLAN_TRANSFER)) {
+		ui_phase_end(d->ui, "transfer", clock_mono_ms() - begun);
+	}
+	if (run_has_phase(r, PLAN_BOOT) && run_boot(r, err) < 0) {
+		return -1;
+	}
+	begun = clock_mono_ms();
+	if (run_has_phase(r, PLAN_RELEASE)) {
+		ui_phase_begin(d->ui, "release");
+		if (command_run(r, err) < 0) {
+			return -1;
+		}
+		ui_phase_end(d->ui, "release", clock_mono_ms() - begun);
+	}
+	if (hooks_run(d, "pre-app-boot", &r->release, NULL, err) < 0) {
+		return -1;
+	}
+	begun = clock_mono_ms();
+	ui_phase_begin(d->ui, "health");
+	if (start_all(r, err) < 0) {
+		return -1;
+	}
+	ui_phase_end(d->ui, "health", clock_mono_ms() - begun);
+	return 0;
+}
+
+static int move_and_record(struct run *r, struct error *err)
+{
+	int64_t begun = clock_mono_ms();
+	ui_phase_begin(r->d->ui, "switch");
+	if (cancel_check(err) < 0 || traffic_switch(r, err) < 0) {
+		return -1;
+	}
+	ui_phase_end(r->d->ui, "switch", clock_mono_ms() - begun);
+	return 0;
+}
+
+/* The point of no return.  A server that cannot write it down learns it from the others later. */
+static int record_live(struct run *r, struct error *err)
+{
+	struct error failed = {0};
+	size_t wrote = 0;
+	end_release(r, RELEASE_LIVE, NULL);
+	cancel_shield_begin();
+	int result = record_release(r->d, &r->release, &failed);
+	for (size_t i = 0; i < r->d->n; i++) {
+		wrote += r->d->targets[i].error.kind == ERROR_NONE;
+	}
+	cancel_shield_end();
+	if (result < 0 && wrote == 0) {
+		*err = failed;
+		return -1;
+	}
+	if (result < 0) {
+		ui_warn(r->d->ui, failed.host, "the release is live, but not on record there: %s",
+			failed.text);
+	}
+	return 0;
+}
+
+static int retire_and_prune(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	if (traffic_retire(d, t, ctx, err) < 0) {
+		return -1;
+	}
+	return prune_target(d, t, ctx, err);
+}
+
+int run_execute(struct run *r, struct error *err)
+{
+	struct deployment *d = r->d;
+	if (before_switch(r, err) < 0 || move_and_record(r, err) < 0 || record_live(r, err) < 0) {
+		undo(r, err);
+		return -1;
+	}
+	int64_t begun = clock_mono_ms();
+	struct error late = {0};
+	ui_phase_begin(d->ui, "retire");
+	if (deployment_each(d, retire_and_prune, r, &late) < 0) {
+		ui_warn(d->ui, late.host[0] ? late.host : NULL,
+			"the release is live; what is left of the old one is taken away by the next "
+			"command: %s",
+			late.text);
+	}
+	ui_phase_end(d->ui, "retire", clock_mono_ms() - begun);
+	sum_counts(r);
+	return 0;
+}

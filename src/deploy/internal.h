@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* What the operations share: the deployment, its targets, and what was observed on them. */
+#pragma once
+
+#include "deploy/deployment.h"
+#include "deploy/history.h"
+#include "deploy/lock.h"
+#include "deploy/names.h"
+#include "docker/container.h"
+#include "docker/image.h"
+#include "docker/network.h"
+#include "image/source.h"
+#include "proxy/proxy.h"
+
+/* What is seen of the service on one server. */
+struct observation {
+	struct history history; /* its own copy */
+	bool history_there;
+	size_t history_bytes;
+	char key[65]; /* HMAC key of the server for digests of secrets; "" when it has none yet */
+	struct docker_container_list containers; /* the service's and destination's, stopped ones too */
+	struct docker_image_list images;	 /* all of the daemon */
+	bool network_there;
+	struct docker_container proxy_container;
+	bool proxy_there;
+	struct proxy *proxy; /* the service on that proxy; NULL: the host has no proxied role */
+};
+
+/* A server that the command works on. */
+struct target {
+	const struct config_host *address;
+	bool selected; /* by --hosts and --roles; the lock host may not be */
+	struct host *host; /* NULL: not connected */
+	struct observation seen;
+	struct error error; /* what failed here in the present phase */
+};
+
+struct deployment {
+	const struct config *config;
+	struct ui *ui;
+	char *command;
+	char *version; /* asked for, or NULL */
+	struct strvec roles; /* filter; empty: all */
+	bool skip_hooks;
+	int lock_wait_s;
+	int parallel;
+
+	char *performer;     /* who */
+	char *operator_host; /* from where */
+	struct git_source *source; /* NULL: not in a git repository */
+
+	bool connected;
+	struct ssh_fabric *fabric;
+	struct target *targets; /* the selected ones in the manifest's order, then the lock host */
+	size_t n;
+	size_t lock_target; /* index of the lock host */
+
+	struct secret_map secrets; /* those that the manifest names, by name in the file */
+	struct ssh_secret_vec ssh_keys;
+
+	struct history history; /* merged over all targets */
+	struct lock *lock;
+};
+
+/* -- deployment.c -- */
+
+/*
+ * Runs fn on every target in parallel (also on a lock host that is not selected: fn looks), each with
+ * its own error, and puts the host's name into it.  -1 when any failed: *err is the first one's, the
+ * others are shown by ui_error().  fn returns 0 or -1.
+ */
+typedef int target_fn(struct deployment *d, struct target *t, void *ctx, struct error *err);
+ERROR_CHECKED int deployment_each(
+	struct deployment *d, target_fn *fn, void *ctx, struct error *err);
+/* The same for clean-up: failures are only told (ui_warn). */
+void deployment_each_best_effort(
+	struct deployment *d, const char *what, target_fn *fn, void *ctx);
+
+/* Does this target run containers of the role? */
+bool target_has_role(const struct target *t, const struct config_role *role);
+/* Does it run a role that takes traffic through the proxy? */
+bool target_proxied(const struct deployment *d, const struct target *t);
+/* Is the role selected by --roles? */
+bool deployment_has_role(const struct deployment *d, const struct config_role *role);
+/* The first target that runs the primary role. NULL: --hosts excludes them all. */
+struct target *deployment_primary(struct deployment *d);
+
+/* -- secrets.c -- */
+
+/* Reads the secrets that the manifest names; registers each with the ui for redaction. */
+ERROR_CHECKED int deployment_load_secrets(struct deployment *d, struct error *err);
+
+/* -- observe.c -- */
+
+/* Looks at one connected target; in about two round trips. */
+ERROR_CHECKED int observe(struct deployment *d, struct target *t, struct error *err);
+/* Containers only, anew. */
+ERROR_CHECKED int observe_containers(struct deployment *d, struct target *t, struct error *err);
+void observation_fini(struct observation *o);
+/* Merges the histories of all targets; rebuilds from containers when no host has one (told). */
+void observe_merge(struct deployment *d);
+
+/* Does the proxy send traffic to this container? */
+bool observed_route(const struct observation *seen, const char *container);
+
+/* A label of a container, "" when absent. */
+const char *container_label(const struct docker_container_entry *c, const char *label);
+/* Number of the release it belongs to; 0: none. */
+long container_release(const struct docker_container_entry *c);
+bool container_is_app(const struct docker_container_entry *c, const char *role);
+
+/* -- session.c: lock, connect and mend, in front of everything that changes something -- */
+
+/* Connects, takes the lock, observes, and mends what an interrupted run left. */
+ERROR_CHECKED int deployment_begin(struct deployment *d, struct error *err);
+/* Connects and observes without a lock: nothing is changed. */
+ERROR_CHECKED int deployment_look(struct deployment *d, struct error *err);
+/* Gives the lock back. */
+void deployment_end(struct deployment *d);

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+#include "deploy/lock.h"
+
+#include "util/cancel.h"
+#include "util/clock.h"
+#include "util/digest.h"
+#include "util/fs.h"
+#include "util/json.h"
+#include "util/thread.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define LOCK_IO_MS    10000
+#define LOCK_POLL_MS  1000
+#define OWNER_MAX     ((size_t)16 << 10)
+#define LOCK_TREE_MAX 32 /* entries of a lock folder */
+
+struct lock {
+	struct host *host;
+	char *dir;
+	char token[33];
+	bool manual;
+	pthread_t beater;
+	bool beating;
+	int stop_fd;
+	pthread_mutex_t mutex; /* guards what follows */
+	int64_t last_beat_ms;  /* monotonic */
+	bool lost;
+	char lost_to[256];
+};
+
+void lock_owner_fini(struct lock_owner *o)
+{
+	free(o->performer);
+	free(o->host);
+	free(o->command);
+	free(o->message);
+	free(o->machine);
+	memset(o, 0, sizeof(*o));
+}
+
+/* Names this computer and its boot: a pid means nothing on another one, or after a reboot. */
+static char *machine_name(void)
+{
+	CLEANUP_STR struct str boot = STR_INIT(STR_MAX_LINE);
+	CLEANUP_STR struct str pid_ns = STR_INIT(STR_MAX_LINE);
+	struct error ignored = {0};
+	char link[64] = "";
+	if (fs_read("/proc/sys/kernel/random/boot_id", &boot, &ignored) < 0) {
+		return xstrdup("");
+	}
+	/* Two containers on one computer have different processes behind one pid. */
+	ssize_t n = readlink("/proc/self/ns/pid", link, sizeof(link) - 1);
+	link[n > 0 ? n : 0] = '\0';
+	return xasprintf("%.36s %s", str_c(&boot), link);
+}
+
+/* Field 22 of /proc/PID/stat; 0 when there is no such process. */
+static long long process_start(long pid)
+{
+	CLEANUP_STR struct str stat = STR_INIT(STR_MAX_LINE);
+	CLEANUP_FREE char *path = xasprintf("/proc/%ld/stat", pid);
+	struct error ignored = {0};
+	if (fs_read(path, &stat, &ignored) < 0) {
+		return 0;
+	}
+	/* The name (field 2) is in parentheses and may hold anything. */
+	const char *p = strrchr(str_c(&stat), ')');
+	for (int field = 2; p && field < 22; field++) {
+		p = strchr(p + 1, ' ');
+	}
+	return p ? strtoll(p, NULL, 10) : 0;
+}
+
+static char *owner_text(const struct lock_request *req, const char *token)
+{
+	char when[CLOCK_RFC3339_SIZE];
+	CLEANUP_FREE char *machine = machine_name();
+	CLEANUP_JSON json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s, s:I, s:I, s:s, s:b}", "token",
+		token, "performer", req->performer, "host", req->operator_host, "command",
+		req->command, "message", req->message, "machine", machine, "pid",
+		(json_int_t)getpid(), "pid_start", (json_int_t)process_start(getpid()), "since",
+		clock_rfc3339(clock_wall_ms(), when), "manual", req->manual);
+	return j ? json_text(j) : NULL;
+}
+
+int lock_owner_parse(const char *text, size_t len, struct lock_owner *o)
+{
+	struct error ignored = {0};
+	CLEANUP_JSON json_t *j = json_parse(text, len, "lock", &ignored);
+	const char *token = json_str_at(j, "token", "");
+	if (strlen(token) != 32 || strspn(token, "0123456789abcdef") != 32) {
+		return -1;
+	}
+	memcpy(o->token, token, sizeof(o->token));
+	o->performer = xstrdup(json_str_at(j, "performer", "?"));
+	o->host = xstrdup(json_str_at(j, "host", "?"));
+	o->command = xstrdup(json_str_at(j, "command", "?"));
+	o->message = xstrdup(json_str_at(j, "message", NULL));
+	o->machine = xstrdup(json_str_at(j, "machine", ""));
+	o->pid = (long)json_int_at(j, "pid", 0);
+	o->pid_start = json_int_at(j, "pid_start", 0);
+	o->since_ms = clock_parse_rfc3339(json_str_at(j, "since", ""));
+	o->manual = json_bool_at(j, "manual", 0);
+	return 0;
+}
+
+static bool process_gone(const struct lock_owner *o)
+{
+	CLEANUP_FREE char *machine = machine_name();
+	if (!*machine || !str_eq(machine, o->machine) || o->pid <= 0) {
+		return false;
+	}
+	return process_start(o->pid) != o->pid_start;
+}
+
+/*
+ * Reads who holds it, and how long it has been silent by the server's clock, which a file that we
+ * just wrote there tells.  1, 0 or -1 as lock_read.
+ */
+static int read_owner(struct host *h, const char *dir, uint32_t server_now,
+	struct lock_owner *owner, struct error *err)
+{
+	CLEANUP_FREE char *path = xasprintf("%s/lock/owner.json", dir);
+	struct sftp_batch *b = sftp_batch_new(h->sftp);
+	struct sftp_op *text = sftp_read(b, path, OWNER_MAX);
+	struct sftp_op *made = sftp_stat(b, path);
+	int result = sftp_run(b, LOCK_IO_MS, err);
+	if (result == 0 && text->status == SFTP_OK &&
+		lock_owner_parse(text->data.p, text->data.len, owner) == 0) {
+		uint32_t beat = made->attrs.mtime;
+		CLEANUP_FREE char *beat_path = xasprintf("%s/beat.%s", dir, owner->token);
+		struct sftp_op *last = sftp_stat(b, beat_path);
+		result = sftp_run(b, LOCK_IO_MS, err);
+		if (result == 0 && last->status == SFTP_OK && last->attrs.mtime > beat) {
+			beat = last->attrs.mtime;
+		}
+		owner->silent_s = server_now > beat ? (long)(server_now - beat) : 0;
+		owner->dead = !owner->manual &&
+			      (process_gone(owner) || owner->silent_s > LOCK_DEAD_S);
+		result = result == 0 ? 1 : -1;
+	} else if (result == 0 && text->status != SFTP_NOENT) {
+		*err = text->status == SFTP_OK ? (struct error){0} : text->error;
+		result = text->status == SFTP_OK
+				 ? error_set(err, ERROR_REMOTE, "'%s' is damaged", path)
+				 : -1;
+		(void)error_hint(err, "deploy lock release removes it");
+	}
+	sftp_batch_free(b);
+	return result;
+}
+
+int lock_read(struct host *host, const char *dir, struct lock_owner *owner, struct error *err)
+{
+	/* A file of ours tells the server's time. */
+	char token[33];
+	digest_random_hex(16, token);
+	if (host_files(host, err) < 0) {
+		return -1;
+	}
+	CLEANUP_FREE char *probe = xasprintf("%s/now.%s", dir, token);
+	struct sftp_batch *b = sftp_batch_new(host->sftp);
+	sftp_mkdirs(b, dir, 0700);
+	struct sftp_op *now = sftp_append(b, probe, "", 1, 0600);
+	sftp_barrier(b);
+	sftp_remove(b, probe);
+	int result = sftp_run(b, LOCK_IO_MS, err);
+	uint32_t server_now = now->attrs.mtime;
+	sftp_batch_free(b);
+	return result < 0 ? -1 : read_owner(host, dir, server_now, owner, err);
+}
+
+/* One attempt. 1: ours; 0: somebody has it; -1. *server_now gets the server's clock. */
+static int try_acquire(
+	const struct lock_request *req, struct lock *l, uint32_t *server_now, struct error *err)
+{
+	CLEANUP_FREE char *text = owner_text(req, l->token);
+	CLEANUP_FREE char *made = xasprintf("%s/lock.%s", l->dir, l->token);
+	CLEANUP_FREE char *owner = xasprintf("%s/owner.json", made);
+	CLEANUP_FREE char *lock = xasprintf("%s/lock", l->dir);
+	if (!text) {
+		return error_set(err, ERROR_INTERNAL, "describe the owner of the lock");
+	}
+	struct sftp_batch *b = sftp_batch_new(l->host->sftp);
+	struct sftp_op *dir = sftp_mkdirs(b, made, 0700);
+	struct sftp_op *written = sftp_append(b, owner, text, strlen(text), 0600);
+	sftp_barrier(b);
+	struct sftp_op *renamed = sftp_rename(b, made, lock);
+	int result = sftp_run(b, LOCK_IO_MS, err);
+	if (result == 0 && (dir->status != SFTP_OK || written->status != SFTP_OK)) {
+		*err = dir->status != SFTP_OK ? dir->error : written->error;
+		result = -1;
+	}
+	if (result == 0) {
+		*server_now = written->attrs.mtime;
+		result = renamed->status == SFTP_OK;
+	}
+	if (result != 1) {
+		struct error ignored = {0};
+		sftp_rmtree(b, made, LOCK_TREE_MAX);
+		if (sftp_run(b, LOCK_IO_MS, &ignored) < 0) {
+			ui_debug(req->host->ui, req->host->name, "lock: %s", ignored.text);
+		}
+	}
+	sftp_batch_free(b);
+	return result;
+}
+
+/* Renames a lock away, checks that it was the one that was meant, removes it. 1: done; 0: not. */
+static int take_away(struct host *h, const char *dir, const char *token, struct error *err)
+{
+	char own[33];
+	digest_random_hex(16, own);
+	CLEANUP_FREE char *lock = xasprintf("%s/lock", dir);
+	CLEANUP_FREE char *dead = xasprintf("%s/lock.dead.%s", dir, own);
+	CLEANUP_FREE char *owner = xasprintf("%s/owner.json", dead);
+	CLEANUP_FREE char *beat = xasprintf("%s/beat.%s", dir, token);
+	struct sftp_batch *b = sftp_batch_new(h->sftp);
+	struct sftp_op *moved = sftp_rename(b, lock, dead);
+	struct sftp_op *text = sftp_read(b, owner, OWNER_MAX);
+	int result = sftp_run(b, LOCK_IO_MS, err);
+	struct lock_owner was = {0};
+	if (result == 0 && moved->status == SFTP_OK) {
+		bool meant = text->status != SFTP_OK ||
+			     lock_owner_parse(text->data.p, text->data.len, &was) < 0 ||
+			     *token == '\0' || strcmp(was.token, token) == 0;
+		if (meant) {
+			sftp_rmtree(b, dead, LOCK_TREE_MAX);
+			sftp_remove(b, beat);
+		} else {
+			sftp_rename(b, dead, lock); /* somebody took it over before us: give back */
+		}
+		result = sftp_run(b, LOCK_IO_MS, err) < 0 ? -1 : meant;
+	}
+	lock_owner_fini(&was);
+	sftp_batch_free(b);
+	return result;
+}
+
+int lock_break(struct host *host, const char *dir, struct error *err)
+{
+	return host_files(host, err) < 0 ? -1 : take_away(host, dir, "", err);
+}
+
+/* One beat: grows the file whose mtime is the sign of life, and looks whose the lock is. */
+static void beat(struct lock *l)
+{
+	CLEANUP_FREE char *path = xasprintf("%s/beat.%s", l->dir, l->token);
+	CLEANUP_FREE char *owner_path = xasprintf("%s/lock/owner.json", l->dir);
+	struct error ignored = {0};
+	struct sftp_batch *b = sftp_batch_new(l->host->sftp);
+	struct sftp_op *grown = sftp_append(b, path, ".", 1, 0600);
+	struct sftp_op *text = sftp_read(b, owner_path, OWNER_MAX);
+	int64_t begun = clock_mono_ms();
+	int result = sftp_run(b, LOCK_IO_MS, &ignored);
+	struct lock_owner owner = {0};
+	pthread_mutex_lock(&l->mutex);
+	if (result == 0 && text->status == SFTP_OK &&
+		lock_owner_parse(text->data.p, text->data.len, &owner) == 0 &&
+		strcmp(owner.token, l->token) != 0) {
+		l->lost = true;
+		snprintf(l->lost_to, sizeof(l->lost_to), "%s on %s", owner.performer, owner.host);
+	} else if (result == 0 && text->status == SFTP_NOENT) {
+		l->lost = true;
+	} else if (result == 0 && grown->status == SFTP_OK) {
+		l->last_beat_ms = begun;
+	}
+	pthread_mutex_unlock(&l->mutex);
+	lock_owner_fini(&owner);
+	sftp_batch_free(b);
+}
+
+static void *beat_loop(void *arg)
+{
+	struct lock *l = arg;
+	cancel_shield_begin(); /* undoing still needs the lock */
+	struct pollfd stop = {.fd = l->stop_fd, .events = POLLIN};
+	while (poll(&stop, 1, LOCK_BEAT_MS) == 0 || errno == EINTR) {
+		if (stop.revents) {
+			break;
+		}
+		beat(l);
+	}
+	cancel_shield_end();
+	return NULL;
+}
+
+static int start_beating(struct lock *l, struct error *err)
+{
+	l->last_beat_ms = clock_mono_ms();
+	if (l->manual) {
+		return 0;
+	}
+	int failed = thread_start(&l->beater, beat_loop, l);
+	if (failed) {
+		return error_sys(err, ERROR_INTERNAL, failed, "start a thread");
+	}
+	l->beating = true;
+	return 0;
+}
+
+static void stop_beating(struct lock *l)
+{
+	if (l->beating) {
+		uint64_t one = 1;
+		if (write(l->stop_fd, &one, sizeof(one)) == sizeof(one)) {
+			pthread_join(l->beater, NULL);
+		}
+		l->beating = false;
+	}
+}
+
+static void lock_free(struct lock *l)
+{
+	stop_beating(l);
+	if (l->stop_fd >= 0) {
+		close(l->stop_fd);
+	}
+	pthread_mutex_destroy(&l->mutex);
+	free(l->dir);
+	free(l);
+}
+
+static int held_error(const struct lock_owner *o, struct error *err)
+{
+	char since[CLOCK_RFC3339_SIZE];
+	error_set(err, ERROR_LOCKED, "locked by %s on %s since %s: '%s'%s%s", o->performer, o->host,
+		clock_rfc3339(o->since_ms, since), o->command, o->message ? ": " : "",
+		o->message ? o->message : "");
+	return error_hint(err,
+		o->manual ? "deploy lock release gives it back"
+			  : "wait with --lock-wait, or deploy lock release when it is nobody's");
+}
+
+/* Somebody has it. 1: it was dead and is gone, try again; 0: it lives, *err says who; -1. */
+static int look_at_holder(
+	const struct lock_request *req, struct lock *l, uint32_t server_now, struct error *err)
+{
+	struct lock_owner owner = {0};
+	int held = read_owner(l->host, l->dir, server_now, &owner, err);
+	if (held == 1 && owner.dead) {
+		ui_warn(req->host->ui, req->host->name,
+			"the lock's owner is gone (%s on %s, '%s', silent for %ld s): taking it over",
+			owner.performer, owner.host, owner.command, owner.silent_s);
+		held = take_away(l->host, l->dir, owner.token, err) < 0 ? -1 : 1;
+	} else if (held == 1) {
+		held_error(&owner, err);
+		held = 0;
+	} else if (held == 0) {
+		held = 1; /* given back in between */
+	}
+	lock_owner_fini(&owner);
+	return held;
+}
+
+static int acquire_or_wait(const struct lock_request *req, struct lock *l, struct error *err)
+{
+	int64_t deadline = clock_mono_ms() + (int64_t)req->wait_s * 1000;
+	bool told = false;
+	for (;;) {
+		uint32_t server_now = 0;
+		struct error held = {0};
+		int got = try_acquire(req, l, &server_now, err);
+		if (got != 0) {
+			return got == 1 ? 0 : -1;
+		}
+		int again = look_at_holder(req, l, server_now, &held);
+		if (again == 1) {
+			continue;
+		}
+		if (again < 0 || (req->wait_s >= 0 && clock_mono_ms() >= deadline)) {
+			*err = held;
+			return -1;
+		}
+		if (!told) {
+			ui_info(req->host->ui, req->host->name, "waiting: %s", held.text);
+			told = true;
+		}
+		clock_sleep_ms(LOCK_POLL_MS);
+		if (cancel_check(err) < 0) {
+			return -1;
+		}
+	}
+}
+
+struct lock *lock_acquire(const struct lock_request *req, struct error *err)
+{
+	if (host_files(req->host, err) < 0) {
+		return NULL;
+	}
+	struct lock *l = xcalloc(1, sizeof(*l));
+	l->host = req->host;
+	l->dir = xstrdup(req->dir);
+	l->manual = req->manual;
+	l->stop_fd = eventfd(0, EFD_CLOEXEC);
+	pthread_mutex_init(&l->mutex, NULL);
+	digest_random_hex(16, l->token);
+	if (acquire_or_wait(req, l, err) < 0) {
+		lock_free(l);
+		return NULL;
+	}
+	if (start_beating(l, err) < 0) {
+		lock_release(l);
+		return NULL;
+	}
+	return l;
+}
+
+int lock_check(struct lock *l, struct error *err)
+{
+	pthread_mutex_lock(&l->mutex);
+	bool lost = l->lost;
+	int64_t silent = clock_mono_ms() - l->last_beat_ms;
+	CLEANUP_FREE char *lost_to = xstrdup(l->lost_to);
+	pthread_mutex_unlock(&l->mutex);
+	if (lost) {
+		return error_set(err, ERROR_LOCKED, "the lock was taken away%s%s",
+			*lost_to ? " by " : "", lost_to);
+	}
+	/* Half of what makes us dead for others: what is begun now ends before they think so. */
+	if (!l->manual && silent > (int64_t)LOCK_DEAD_S * 1000 / 2) {
+		return error_set(err, ERROR_LOCKED,
+			"the lock could not be kept alive for %lld s (host '%s' does not answer)",
+			(long long)(silent / 1000), l->host->name);
+	}
+	return 0;
+}
+
+void lock_release(struct lock *l)
+{
+	if (!l) {
+		return;
+	}
+	struct error err = {0};
+	cancel_shield_begin();
+	stop_beating(l);
+	if (take_away(l->host, l->dir, l->token, &err) < 0) {
+		ui_warn(l->host->ui, l->host->name,
+			"the lock could not be given back (%s); it ends by itself in %d s", err.text,
+			LOCK_DEAD_S);
+	}
+	cancel_shield_end();
+	lock_free(l);
+}
+
+void lock_leave(struct lock *l)
+{
+	lock_free(l);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Doing what plan_mend() found: under the lock, before anything new begins. */
+#include "deploy/record.h"
+#include "run.h"
+#include "state.h"
+
+#include "util/clock.h"
+
+#include <stdlib.h>
+
+/* A container that is in the way is stopped with the grace of its role. */
+#define STOP_S 10
+
+static int route(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+{
+	if (s->names.len == 0) {
+		return proxy_remove_service(t->seen.proxy, err);
+	}
+	struct run_target *rt = run_target_of(r, t);
+	const struct release *serves = history_find(&r->d->history, s->number);
+	if (traffic_service(r, t, err) < 0) {
+		return -1;
+	}
+	rt->service.release = serves ? serves->version : NULL;
+	strvec_fini(&rt->service.live);
+	strvec_copy(&rt->service.live, &s->names);
+	return proxy_switch(t->seen.proxy, &rt->service, err);
+}
+
+static int mend_step(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+{
+	struct docker *docker = t->host->docker;
+	switch (s->kind) {
+	case STEP_ROUTES:
+		return route(r, t, s, err);
+	case STEP_START:
+		return docker_container_start(docker, s->name, err);
+	case STEP_STOP:
+		return docker_container_stop(docker, s->name, STOP_S, err);
+	default:
+		return docker_container_remove(docker, s->name, true, true, err);
+	}
+}
+
+static int mend_target(struct deployment *d, struct target *t, void *run, struct error *err)
+{
+	(void)d;
+	return run_steps(run, t, PLAN_MEND, mend_step, err);
+}
+
+static int look_again(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	(void)ctx;
+	return observe(d, t, err);
+}
+
+/* The ends go on record last: until then the next command finds the same work to do. */
+static int record_ends(struct run *r, struct error *err)
+{
+	bool any = false;
+	VEC_FOREACH (&r->plan->steps, i) {
+		const struct plan_step *s = &r->plan->steps.p[i];
+		const struct release *found = history_find(&r->d->history, s->number);
+		if (s->kind != STEP_END || !found) {
+			continue;
+		}
+		struct release ended;
+		release_copy(&ended, found);
+		ended.outcome = s->outcome;
+		ended.finished_ms = clock_wall_ms();
+		ended.recovered = true;
+		free(ended.error);
+		ended.error = s->outcome == RELEASE_LIVE
+				      ? NULL
+				      : xasprintf("its tool ended before it was done; undone by '%s'",
+						r->d->command);
+		history_put(&r->d->history, &ended);
+		release_fini(&ended);
+		any = true;
+	}
+	return any ? record_release(r->d, NULL, err) : 0;
+}
+
+static void tell(const struct plan *plan, const struct plan_hosts *hosts, struct ui *ui)
+{
+	CLEANUP_STR struct str text = STR_INIT(STR_MAX_FILE);
+	plan_text(plan, hosts, &text);
+	if (plan->steps.len > 0) {
+		ui_warn(ui, NULL, "found something to mend:\n%s", str_c(&text));
+	} else if (plan->notes.len > 0) {
+		ui_warn(ui, NULL, "%s", str_c(&text));
+	}
+}
+
+int mend(struct deployment *d, struct error *err)
+{
+	struct plan_hosts hosts = {0};
+	struct plan plan;
+	struct run run;
+	plan_init(&plan);
+	state_hosts(d, &hosts);
+	struct plan_request req = {.config = d->config, .history = &d->history, .hosts = &hosts};
+	int result = plan_mend(&req, &plan, err);
+	tell(&plan, &hosts, d->ui);
+	if (result == 0 && plan.steps.len > 0) {
+		run_init(&run, d, &plan, &hosts);
+		result = deployment_each(d, mend_target, &run, err);
+		if (result == 0) {
+			result = record_ends(&run, err);
+		}
+		if (result == 0) {
+			record_audit(d, "mended what an interrupted run left");
+			result = deployment_each(d, look_again, NULL, err);
+			observe_merge(d);
+		}
+		run_fini(&run);
+	}
+	plan_fini(&plan);
+	plan_hosts_fini(&hosts);
+	return result < 0 ? error_wrap(err, "mend") : 0;
+}

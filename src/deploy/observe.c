@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include "util/clock.h"
+#include "util/digest.h"
+#include "util/thread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define OBSERVE_TIMEOUT_MS 20000
+#define KEY_MAX		   ((size_t)128)
+
+void observation_fini(struct observation *o)
+{
+	history_fini(&o->history);
+	docker_container_list_fini(&o->containers);
+	docker_image_list_fini(&o->images);
+	proxy_close(o->proxy);
+	docker_container_fini(&o->proxy_container);
+	memset(o, 0, sizeof(*o));
+}
+
+const char *container_label(const struct docker_container_entry *c, const char *label)
+{
+	const char *value = strmap_get(&c->labels, label);
+	return value ? value : "";
+}
+
+long container_release(const struct docker_container_entry *c)
+{
+	long number;
+	return str_to_long(container_label(c, LABEL_RELEASE), 1, 1000000000, &number) == 0 ? number
+											   : 0;
+}
+
+bool container_is_app(const struct docker_container_entry *c, const char *role)
+{
+	return str_eq(container_label(c, LABEL_KIND), "app") &&
+	       (!role || str_eq(container_label(c, LABEL_ROLE), role));
+}
+
+bool observed_route(const struct observation *seen, const char *container)
+{
+	return seen->proxy && strvec_has(&proxy_live(seen->proxy)->live, container);
+}
+
+/* The two halves of an observation run side by side: files on one channel, Docker on another. */
+struct halves {
+	struct deployment *d;
+	struct target *t;
+	struct error error[2];
+	int result[2];
+};
+
+static void take_history(struct observation *seen, const struct sftp_op *op)
+{
+	seen->history_there = op->status == SFTP_OK;
+	if (seen->history_there) {
+		seen->history_bytes = op->data.len;
+		history_parse(&seen->history, op->data.p ? op->data.p : "", op->data.len);
+	}
+}
+
+static void take_home(struct host *h, const struct sftp_op *op)
+{
+	if (!h->home && op->status == SFTP_OK) {
+		h->home = xstrdup(str_c(&op->data));
+		h->state_dir = xasprintf("%s/%s", h->home, HOST_STATE_DIR);
+	}
+}
+
+static int observe_files(struct deployment *d, struct target *t, struct error *err)
+{
+	struct host *h = t->host;
+	if (host_files(h, err) < 0) {
+		return -1;
+	}
+	CLEANUP_FREE char *history_path = names_state_path(d->config, "releases.jsonl");
+	CLEANUP_FREE char *key_path = names_state_path(d->config, "key");
+	struct sftp_batch *b = sftp_batch_new(h->sftp);
+	struct sftp_op *home = sftp_realpath(b, ".");
+	struct sftp_op *history = sftp_read(b, history_path, HISTORY_MAX_BYTES);
+	struct sftp_op *key = sftp_read(b, key_path, KEY_MAX);
+	int result = sftp_run(b, OBSERVE_TIMEOUT_MS, err);
+	if (result == 0 && history->status != SFTP_OK && history->status != SFTP_NOENT) {
+		*err = history->error;
+		result = error_wrap(err, "read the release history");
+	}
+	if (result == 0) {
+		take_home(h, home);
+		take_history(&t->seen, history);
+		if (key->status == SFTP_OK && key->data.len == 64) {
+			memcpy(t->seen.key, key->data.p, 64);
+		}
+		if (!h->home) {
+			*err = home->error;
+			result = error_wrap(err, "find the home folder");
+		}
+	}
+	sftp_batch_free(b);
+	if (result == 0 && target_proxied(d, t)) {
+		struct proxy_config pc;
+		proxy_config_init(&pc, d->config);
+		t->seen.proxy = proxy_open(
+			h, &pc, d->config->service, d->config->destination, err);
+		result = t->seen.proxy ? 0 : -1;
+	}
+	return result;
+}
+
+/* Containers of this service and destination: the label of none is "", so that it is asked for. */
+static void service_filters(const struct config *c, struct docker_filters *filters, char **texts)
+{
+	texts[0] = xasprintf("%s=%s", LABEL_SERVICE, c->service);
+	texts[1] = xasprintf("%s=%s", LABEL_DESTINATION, c->destination ? c->destination : "");
+	vec_push(filters, ((struct docker_filter){"label", texts[0]}));
+	vec_push(filters, ((struct docker_filter){"label", texts[1]}));
+}
+
+static int observe_docker(struct deployment *d, struct target *t, struct error *err)
+{
+	const struct config *c = d->config;
+	struct observation *seen = &t->seen;
+	struct docker_network network = {0};
+	struct docker_filters filters = {0};
+	char *texts[2];
+	CLEANUP_FREE char *proxy_name =
+		c->proxy.enabled ? proxy_container_name(c->proxy.driver) : xstrdup("-");
+	service_filters(c, &filters, texts);
+	struct docker_lookup items[] = {
+		{.kind = DOCKER_LOOKUP_CONTAINERS, .filters = &filters, .out = &seen->containers},
+		{.kind = DOCKER_LOOKUP_IMAGES, .out = &seen->images},
+		{.kind = DOCKER_LOOKUP_NETWORK, .name = c->network, .out = &network},
+		{.kind = DOCKER_LOOKUP_CONTAINER,
+			.name = proxy_name,
+			.out = &seen->proxy_container},
+		{.kind = DOCKER_LOOKUP_INFO, .out = &t->host->info},
+	};
+	size_t n = sizeof(items) / sizeof(*items) - (t->host->info.architecture ? 1 : 0);
+	int result = docker_lookup(t->host->docker, items, n, err);
+	seen->network_there = items[2].found;
+	seen->proxy_there = items[3].found;
+	docker_network_fini(&network);
+	vec_fini(&filters);
+	free(texts[0]);
+	free(texts[1]);
+	return result;
+}
+
+static void observe_half(void *ctx, size_t i)
+{
+	struct halves *h = ctx;
+	h->result[i] = i == 0 ? observe_files(h->d, h->t, &h->error[i])
+			      : observe_docker(h->d, h->t, &h->error[i]);
+}
+
+int observe(struct deployment *d, struct target *t, struct error *err)
+{
+	struct halves h = {.d = d, .t = t};
+	observation_fini(&t->seen);
+	pool_run(2, 2, observe_half, &h);
+	for (int i = 0; i < 2; i++) {
+		if (h.result[i] < 0) {
+			*err = h.error[i];
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int observe_containers(struct deployment *d, struct target *t, struct error *err)
+{
+	struct docker_filters filters = {0};
+	char *texts[2];
+	service_filters(d->config, &filters, texts);
+	docker_container_list_fini(&t->seen.containers);
+	int result = docker_container_list(
+		t->host->docker, true, &filters, &t->seen.containers, err);
+	vec_fini(&filters);
+	free(texts[0]);
+	free(texts[1]);
+	return result;
+}
+
+/* No server has a history, yet containers of releases are there: what can be known from these. */
+static void rebuild_from(struct deployment *d, const struct target *t)
+{
+	VEC_FOREACH (&t->seen.containers, i) {
+		const struct docker_container_entry *c = &t->seen.containers.p[i];
+		const char *id = container_label(c, LABEL_RELEASE_ID);
+		if (!container_is_app(c, NULL) || container_release(c) == 0 ||
+			strlen(id) != RELEASE_ID_HEX) {
+			continue;
+		}
+		bool routed = observed_route(&t->seen, c->name);
+		const struct release *known = history_find(&d->history, container_release(c));
+		if (known && !routed) {
+			continue;
+		}
+		struct release r = {
+			.number = container_release(c),
+			.runs = container_release(c),
+			.id = xstrdup(id),
+			.outcome = routed ? RELEASE_LIVE : RELEASE_INTERRUPTED,
+			.command = xstrdup("push"),
+			.version = xstrdup(container_label(c, LABEL_VERSION)),
+			.commit = xstrdup(strmap_get(&c->labels, LABEL_COMMIT)),
+			.subject = xstrdup(strmap_get(&c->labels, LABEL_SUBJECT)),
+			.image = xstrdup(c->image),
+			.image_id = xstrdup(c->image_id),
+			.config_digest = xstrdup(container_label(c, LABEL_CONFIG_DIGEST)),
+			.started_ms = c->created * 1000,
+			.finished_ms = c->created * 1000,
+			.requests = -1,
+			.failed_requests = -1,
+			.recovered = true,
+		};
+		/* A stopped container that once served is a retired one, good to go back to. */
+		if (str_eq(c->state, "exited")) {
+			r.outcome = RELEASE_LIVE;
+		}
+		history_put(&d->history, &r);
+		release_fini(&r);
+	}
+}
+
+/* The rebuilt releases do not say which one was gone back to; the proxies do. */
+static void rebuild_live(struct deployment *d)
+{
+	long routed = 0;
+	for (size_t i = 0; i < d->n; i++) {
+		const struct observation *seen = &d->targets[i].seen;
+		VEC_FOREACH (&seen->containers, j) {
+			if (observed_route(seen, seen->containers.p[j].name)) {
+				routed = container_release(&seen->containers.p[j]);
+			}
+		}
+	}
+	const struct release *live = history_live(&d->history);
+	const struct release *serves = history_find(&d->history, routed);
+	if (!live || !serves || live->runs == routed) {
+		return;
+	}
+	struct release r;
+	release_copy(&r, serves);
+	free(r.id);
+	free(r.command);
+	r.id = xcalloc(1, RELEASE_ID_HEX + 1);
+	digest_random_hex(RELEASE_ID_HEX / 2, r.id);
+	r.command = xstrdup("rollback");
+	r.number = history_next_number(&d->history);
+	r.runs = routed;
+	r.replaced = live->number;
+	r.started_ms = r.finished_ms = clock_wall_ms();
+	history_put(&d->history, &r);
+	release_fini(&r);
+}
+
+static bool any_containers(const struct deployment *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		VEC_FOREACH (&d->targets[i].seen.containers, j) {
+			if (container_is_app(&d->targets[i].seen.containers.p[j], NULL)) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+void observe_merge(struct deployment *d)
+{
+	bool anywhere = false;
+	history_fini(&d->history);
+	for (size_t i = 0; i < d->n; i++) {
+		struct target *t = &d->targets[i];
+		anywhere = anywhere || t->seen.history_there;
+		history_merge(&d->history, &t->seen.history);
+		if (t->seen.history.skipped_lines > 0) {
+			ui_warn(d->ui, t->host->name,
+				"%zu damaged line(s) in the release history were skipped",
+				t->seen.history.skipped_lines);
+		}
+	}
+	if (!anywhere && any_containers(d)) {
+		for (size_t i = 0; i < d->n; i++) {
+			rebuild_from(d, &d->targets[i]);
+		}
+		rebuild_live(d);
+		ui_warn(d->ui, NULL,
+			"no server has a release history: rebuilt %zu release(s) from containers",
+			d->history.len);
+	}
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+#include "builder.h"
+#include "deploy/hooks.h"
+#include "deploy/operations.h"
+#include "deploy/record.h"
+#include "run.h"
+#include "state.h"
+
+#include "util/cancel.h"
+#include "util/clock.h"
+#include "util/digest.h"
+#include "util/thread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The two things that a push begins with, side by side. */
+struct beginning {
+	struct deployment *d;
+	struct builder *builder;
+	const struct push_options *options;
+	struct error errors[2];
+	int results[2];
+};
+
+static void begin_half(void *ctx, size_t i)
+{
+	struct beginning *b = ctx;
+	if (i == 0) {
+		b->results[0] = deployment_begin(b->d, &b->errors[0]);
+		if (b->results[0] < 0) {
+			builder_abort(b->builder);
+		}
+		return;
+	}
+	int64_t begun = clock_mono_ms();
+	ui_phase_begin(b->d->ui, "build");
+	b->results[1] = builder_build(b->builder, b->options->skip_build, &b->errors[1]);
+	if (b->results[1] >= 0) {
+		ui_phase_end(b->d->ui, "build", clock_mono_ms() - begun);
+	}
+}
+
+/* Connects, locks and mends while the image is built. */
+static int begin(struct deployment *d, struct builder *builder, const struct push_options *options,
+	struct error *err)
+{
+	struct beginning b = {.d = d, .builder = builder, .options = options};
+	pool_run(2, 2, begin_half, &b);
+	for (int i = 0; i < 2; i++) {
+		if (b.results[i] < 0) {
+			*err = b.errors[i];
+			return i == 1 ? error_wrap(err, "build") : -1;
+		}
+	}
+	return 0;
+}
+
+static void describe_release(struct run *r, const struct version *v, const char *command)
+{
+	struct deployment *d = r->d;
+	struct release *release = &r->release;
+	const struct release *live = history_live(&d->history);
+	release->number = release->runs = r->plan->number;
+	release->id = xcalloc(1, RELEASE_ID_HEX + 1);
+	digest_random_hex(RELEASE_ID_HEX / 2, release->id);
+	release->command = xstrdup(command);
+	release->version = xstrdup(v->version);
+	release->commit = xstrdup(v->commit);
+	release->subject = xstrdup(v->subject);
+	release->performer = xstrdup(d->performer);
+	release->operator_host = xstrdup(d->operator_host);
+	release->image = names_image(d->config, v->version);
+	release->started_ms = clock_wall_ms();
+	release->replaced = live ? live->number : 0;
+	release->config = config_to_json(d->config);
+	VEC_FOREACH (r->hosts, i) {
+		const struct plan_host *h = &r->hosts->p[i];
+		if (h->selected) {
+			strmap_set(&release->hosts, h->name, "pending");
+		}
+	}
+}
+
+/* Which secrets it was made with, told apart by the primary host's key. */
+static void digest_secrets(struct run *r)
+{
+	struct deployment *d = r->d;
+	const char *key = d->targets[d->lock_target].seen.key;
+	VEC_FOREACH (&d->secrets, i) {
+		char hex[DIGEST_HEX_SIZE];
+		const struct secret *value = d->secrets.p[i].value;
+		digest_hmac_hex(key, strlen(key), secret_reveal(value), secret_len(value), hex);
+		hex[16] = '\0';
+		strmap_set(&r->release.env_digests, d->secrets.p[i].name, hex);
+	}
+}
+
+static int prepare_image(struct run *r, struct builder *b, struct error *err)
+{
+	if (b->result.id[0] == '\0') {
+		return 0; /* --skip-build, and the registry has it */
+	}
+	struct image_source_request req = {
+		.docker = b->host->docker,
+		.builder_host = b->host->ssh ? b->host->name : NULL,
+		.ui = r->d->ui,
+		.image = b->result.id,
+		.tags = &b->result.tags,
+	};
+	r->image = image_source_open(&req, err);
+	if (!r->image) {
+		return -1;
+	}
+	if (r->d->config->registry.enabled) {
+		ui_step(r->d->ui, NULL, "pushing to the registry");
+		return image_source_publish(r->image, &b->auth, err);
+	}
+	return 0;
+}
+
+/* For tests, which want to see each way: DEPLOY_TRANSFER=partial|reverse|full. */
+static int forced_strategy(struct run *r, struct error *err)
+{
+	const char *name = getenv("DEPLOY_TRANSFER");
+	r->strategy = IMAGE_TRANSFER_AUTO;
+	if (name && *name && image_strategy_parse(name, &r->strategy) < 0) {
+		return error_set(err, ERROR_USAGE, "DEPLOY_TRANSFER: no way of transfer '%s'", name);
+	}
+	return 0;
+}
+
+static void summary(struct run *r)
+{
+	struct deployment *d = r->d;
+	const struct release *release = &r->release;
+	char took[CLOCK_RFC3339_SIZE], size[16];
+	int64_t ms = clock_mono_ms() - r->begun_ms;
+	size_t hosts = release->hosts.len;
+	clock_duration(ms, took);
+	if (release->requests >= 0) {
+		ui_print(d->ui, "%lld of %lld requests failed during the switch",
+			(long long)release->failed_requests, (long long)release->requests);
+	}
+	ui_print(d->ui, "%s: version %s is live on %zu host%s (release %ld) after %s, %s sent",
+		d->config->service, release->version, hosts, hosts == 1 ? "" : "s", release->number,
+		took, ui_bytes((uint64_t)release->bytes_sent, size));
+	json_t *j = release_to_json(release);
+	json_object_del(j, "config");
+	json_object_set_new(j, "result", json_string("release"));
+	json_object_set_new(j, "took_ms", json_integer(ms));
+	ui_json(d->ui, j);
+}
+
+int run_finish(struct run *r, int result, struct error *err)
+{
+	struct deployment *d = r->d;
+	struct error hook = {0};
+	CLEANUP_FREE char *what = xasprintf("release %ld (%s): %s", r->release.number,
+		r->release.version, release_outcome_name(r->release.outcome));
+	cancel_shield_begin();
+	if (r->release.outcome != RELEASE_PENDING) {
+		record_audit(d, what);
+	}
+	deployment_end(d);
+	cancel_shield_end();
+	if (result == 0) {
+		summary(r);
+		const char *name = r->release.runs == r->release.number ? "post-deploy"
+									 : "post-rollback";
+		if (hooks_run(d, name, &r->release, NULL, &hook) < 0) {
+			ui_warn(d->ui, NULL, "%s (the release is live)", hook.text);
+		}
+		return 0;
+	}
+	if (hooks_run(d, "deploy-failed", &r->release, err, &hook) < 0) {
+		ui_warn(d->ui, NULL, "%s", hook.text);
+	}
+	return -1;
+}
+
+static int execute_push(struct deployment *d, struct builder *b, const struct plan *plan,
+	const struct plan_hosts *hosts, struct error *err)
+{
+	struct run run;
+	run_init(&run, d, plan, hosts);
+	describe_release(&run, b->version, "push");
+	digest_secrets(&run);
+	run.auth = &b->auth;
+	int result = forced_strategy(&run, err);
+	if (result == 0) {
+		result = hooks_run(d, "pre-deploy", &run.release, NULL, err);
+	}
+	if (result == 0) {
+		result = prepare_image(&run, b, err);
+	}
+	if (result == 0) {
+		result = run_execute(&run, err);
+	}
+	result = run_finish(&run, result, err);
+	run_fini(&run);
+	return result;
+}
+
+static int plan_and_execute(struct deployment *d, struct builder *b,
+	const struct push_options *options, struct error *err)
+{
+	struct plan_hosts hosts = {0};
+	struct plan plan;
+	plan_init(&plan);
+	state_hosts(d, &hosts);
+	struct plan_request req = {
+		.config = d->config,
+		.history = &d->history,
+		.hosts = &hosts,
+		.roles = &d->roles,
+		.version = b->version->version,
+		.force = options->force,
+	};
+	int result = plan_release(&req, &plan, err);
+	if (result == 0 && plan.nothing) {
+		ui_print(d->ui, "%s: version %s is live already on every host; nothing to deploy "
+				"(--force deploys it anew)",
+			d->config->service, plan.version);
+		ui_json(d->ui, json_pack("{s:s, s:s, s:b}", "result", "nothing", "version",
+				       plan.version, "nothing", 1));
+		deployment_end(d);
+	} else if (result == 0) {
+		result = execute_push(d, b, &plan, &hosts, err);
+	}
+	plan_fini(&plan);
+	plan_hosts_fini(&hosts);
+	return result;
+}
+
+int operation_push(struct deployment *d, const struct push_options *options, struct error *err)
+{
+	struct version version = {0};
+	struct builder builder = {0};
+	if (options->dry_run) {
+		return operation_plan(d, err);
+	}
+	d->skip_hooks = options->skip_hooks;
+	int result = version_resolve(d, &version, err);
+	if (result == 0) {
+		free(d->version);
+		d->version = xstrdup(version.version);
+		result = deployment_load_secrets(d, err);
+	}
+	if (result == 0) {
+		result = hooks_run(d, "pre-connect", NULL, NULL, err);
+	}
+	if (result == 0) {
+		result = hooks_run(d, "pre-build", NULL, NULL, err);
+	}
+	if (result == 0) {
+		result = builder_open(&builder, d, &version, err);
+	}
+	if (result == 0) {
+		result = begin(d, &builder, options, err);
+	}
+	if (result == 0) {
+		result = plan_and_execute(d, &builder, options, err);
+	}
+	deployment_end(d);
+	builder_fini(&builder);
+	version_fini(&version);
+	return result;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "deploy/record.h"
+
+#include "internal.h"
+#include "util/clock.h"
+#include "util/digest.h"
+#include "util/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORD_TIMEOUT_MS 15000
+#define AUDIT_MAX	  ((size_t)4 << 20)
+
+/* The whole history, the newest HISTORY_COMPACT_KEEP releases of it. */
+static void compacted(const struct history *h, struct str *out)
+{
+	size_t first = h->len > HISTORY_COMPACT_KEEP ? h->len - HISTORY_COMPACT_KEEP : 0;
+	for (size_t i = first; i < h->len; i++) {
+		history_begin_line(&h->p[i], out);
+		if (h->p[i].outcome != RELEASE_PENDING) {
+			history_end_line(&h->p[i], out);
+		}
+	}
+}
+
+static void queue_key(struct deployment *d, struct target *t, struct sftp_batch *b)
+{
+	if (t->seen.key[0] == '\0') {
+		CLEANUP_FREE char *path = names_state_path(d->config, "key");
+		digest_random_hex(32, t->seen.key);
+		sftp_write(b, path, t->seen.key, 64, 0600);
+	}
+}
+
+static int write_history(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	(void)ctx;
+	CLEANUP_FREE char *path = names_state_path(d->config, "releases.jsonl");
+	CLEANUP_FREE char *dir = names_state_path(d->config, ".");
+	CLEANUP_STR struct str text = STR_INIT(HISTORY_MAX_BYTES);
+	bool compact = t->seen.history_bytes > HISTORY_COMPACT_AT;
+	if (!t->host || host_files(t->host, err) < 0) {
+		return t->host ? -1 : 0;
+	}
+	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
+	sftp_mkdirs(b, dir, 0700);
+	queue_key(d, t, b);
+	if (compact) {
+		compacted(&d->history, &text);
+		sftp_write(b, path, str_c(&text), text.len, 0600);
+	} else {
+		history_missing(&d->history, &t->seen.history, &text);
+		if (text.len > 0) {
+			sftp_append(b, path, text.p, text.len, 0600);
+		}
+	}
+	int result = sftp_run(b, RECORD_TIMEOUT_MS, err);
+	if (result == 0) {
+		result = sftp_check(b, err);
+	}
+	sftp_batch_free(b);
+	if (result < 0) {
+		return error_wrap(err, "write the release history");
+	}
+	t->seen.history_bytes = compact ? text.len : t->seen.history_bytes + text.len;
+	t->seen.history.torn = false;
+	history_parse(&t->seen.history, str_c(&text), text.len);
+	return 0;
+}
+
+int record_release(struct deployment *d, const struct release *r, struct error *err)
+{
+	if (r) {
+		history_put(&d->history, r);
+	}
+	return deployment_each(d, write_history, NULL, err);
+}
+
+static int write_audit(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	const char *line = ctx;
+	CLEANUP_FREE char *path = names_state_path(d->config, "audit.jsonl");
+	CLEANUP_FREE char *dir = names_state_path(d->config, ".");
+	if (!t->host || host_files(t->host, err) < 0) {
+		return t->host ? -1 : 0;
+	}
+	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
+	sftp_mkdirs(b, dir, 0700);
+	sftp_append(b, path, line, strlen(line), 0600);
+	int result = sftp_run(b, RECORD_TIMEOUT_MS, err);
+	if (result == 0) {
+		result = sftp_check(b, err);
+	}
+	sftp_batch_free(b);
+	return result;
+}
+
+void record_audit(struct deployment *d, const char *what)
+{
+	char when[CLOCK_RFC3339_SIZE];
+	CLEANUP_JSON json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s}", "time",
+		clock_rfc3339(clock_wall_ms(), when), "performer", d->performer, "from",
+		d->operator_host, "command", d->command, "what", what);
+	CLEANUP_FREE char *text = j ? json_text(j) : NULL;
+	if (text) {
+		CLEANUP_FREE char *line = xasprintf("%s\n", text);
+		deployment_each_best_effort(d, "write the audit", write_audit, line);
+	}
+}
+
+int record_audit_read(
+	struct deployment *d, struct target *t, long lines, struct str *out, struct error *err)
+{
+	CLEANUP_FREE char *path = names_state_path(d->config, "audit.jsonl");
+	if (host_files(t->host, err) < 0) {
+		return -1;
+	}
+	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
+	struct sftp_op *op = sftp_read(b, path, AUDIT_MAX);
+	int result = sftp_run(b, RECORD_TIMEOUT_MS, err);
+	if (result == 0 && op->status == SFTP_OK) {
+		const char *text = str_c(&op->data);
+		size_t from = op->data.len;
+		for (long n = 0; from > 0; from--) {
+			if (text[from - 1] == '\n' && from < op->data.len && ++n == lines) {
+				break;
+			}
+		}
+		str_addn(out, text + from, op->data.len - from);
+	} else if (result == 0 && op->status != SFTP_NOENT) {
+		*err = op->error;
+		result = -1;
+	}
+	sftp_batch_free(b);
+	return result;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "deploy/operations.h"
+#include "run.h"
+#include "state.h"
+
+#include "util/clock.h"
+#include "util/digest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct release *choose(
+	struct deployment *d, const char *version, struct error *err)
+{
+	const struct release *live = history_live(&d->history);
+	const struct release *to = version ? history_lookup(&d->history, version)
+					   : history_previous_good(&d->history);
+	if (!to) {
+		error_set(err, ERROR_USAGE,
+			version ? "no release with version '%s' is on record"
+				: "there is no earlier release%s to go back to",
+			version ? version : "");
+		(void)error_hint(err, "deploy releases lists them");
+		return NULL;
+	}
+	/* A rollback stands for the release whose containers it brought back. */
+	const struct release *owner = history_find(&d->history, to->runs);
+	to = owner ? owner : to;
+	if (!release_was_good(to)) {
+		error_set(err, ERROR_USAGE, "release %ld (%s) never took the traffic: it %s",
+			to->number, to->version, release_outcome_name(to->outcome));
+		return NULL;
+	}
+	if (live && live->runs == to->number) {
+		error_set(err, ERROR_USAGE, "release %ld (%s) is what is live now", to->number,
+			to->version);
+		return NULL;
+	}
+	return to;
+}
+
+static void describe(struct run *r, const struct release *to)
+{
+	struct deployment *d = r->d;
+	const struct release *live = history_live(&d->history);
+	struct release *release = &r->release;
+	release_copy(release, to);
+	strmap_fini(&release->hosts);
+	free(release->id);
+	free(release->command);
+	free(release->performer);
+	free(release->operator_host);
+	free(release->error);
+	release->error = NULL;
+	release->number = r->plan->number;
+	release->runs = to->number;
+	release->replaced = live ? live->number : 0;
+	release->outcome = RELEASE_PENDING;
+	release->id = xcalloc(1, RELEASE_ID_HEX + 1);
+	digest_random_hex(RELEASE_ID_HEX / 2, release->id);
+	release->command = xstrdup("rollback");
+	release->performer = xstrdup(d->performer);
+	release->operator_host = xstrdup(d->operator_host);
+	release->started_ms = clock_wall_ms();
+	release->finished_ms = 0;
+	release->requests = release->failed_requests = -1;
+	release->bytes_sent = 0;
+	release->recovered = false;
+	VEC_FOREACH (r->hosts, i) {
+		if (r->hosts->p[i].selected) {
+			strmap_set(&release->hosts, r->hosts->p[i].name, "pending");
+		}
+	}
+}
+
+static int go_back(struct deployment *d, const struct release *to, struct error *err)
+{
+	struct plan_hosts hosts = {0};
+	struct plan plan;
+	struct run run;
+	plan_init(&plan);
+	state_hosts(d, &hosts);
+	struct plan_request req = {
+		.config = d->config,
+		.history = &d->history,
+		.hosts = &hosts,
+		.roles = &d->roles,
+		.back_to = to,
+	};
+	int result = plan_release(&req, &plan, err);
+	if (result == 0) {
+		run_init(&run, d, &plan, &hosts);
+		describe(&run, to);
+		result = run_finish(&run, run_execute(&run, err), err);
+		run_fini(&run);
+	}
+	plan_fini(&plan);
+	plan_hosts_fini(&hosts);
+	return result;
+}
+
+int operation_rollback(
+	struct deployment *d, const struct rollback_options *options, struct error *err)
+{
+	d->skip_hooks = options->skip_hooks;
+	int result = deployment_begin(d, err);
+	if (result == 0) {
+		const struct release *to = choose(d, options->version, err);
+		result = to ? go_back(d, to, err) : -1;
+	}
+	deployment_end(d);
+	return result;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* One execution of a plan: a push or a rollback on its way. */
+#pragma once
+
+#include "deploy/plan.h"
+#include "image/registry.h"
+#include "image/transfer.h"
+#include "internal.h"
+
+#include <stdatomic.h>
+
+/* What was done on one target, so that it can be undone and told. */
+struct run_target {
+	char image_id[IMAGE_ID_SIZE];
+	struct strvec created; /* candidates made by this run */
+	struct strvec revived; /* retired containers started by this run */
+	struct proxy_service service;
+	bool service_ready; /* `service` is filled in */
+	bool switched;
+	bool recorded;
+	struct proxy_counts counts;
+	bool counting;
+	int left_in_flight; /* requests cut off at the end of the drain */
+	enum image_strategy strategy;
+	uint64_t bytes_sent;
+};
+
+struct run {
+	struct deployment *d;
+	const struct plan *plan;
+	const struct plan_hosts *hosts;
+	struct release release;	    /* that is being made */
+	struct image_source *image; /* NULL: rollback, or the registry has it */
+	const struct registry_auth *auth; /* borrowed; NULL: rollback */
+	enum image_strategy strategy;
+	struct run_target *targets;
+	atomic_bool abandon;	 /* another host failed: stop waiting */
+	int64_t begun_ms;
+};
+
+/* -- execute.c -- */
+
+/* Runs the phases from PLAN_TRANSFER on. On failure everything is undone and put on record. */
+ERROR_CHECKED int run_execute(struct run *r, struct error *err);
+void run_init(struct run *r, struct deployment *d, const struct plan *plan,
+	const struct plan_hosts *hosts);
+void run_fini(struct run *r);
+
+/*
+ * The end of a push or rollback: audit, lock, summary, hooks.  Passes `result` (of run_execute) on.
+ */
+int run_finish(struct run *r, int result, struct error *err);
+
+/* Steps of a phase on a target, in order. Calls fn for each until one fails. */
+typedef int step_fn(
+	struct run *r, struct target *t, const struct plan_step *s, struct error *err);
+ERROR_CHECKED int run_steps(struct run *r, struct target *t, enum plan_phase phase, step_fn *fn,
+	struct error *err);
+bool run_has_phase(const struct run *r, enum plan_phase phase);
+struct run_target *run_target_of(struct run *r, const struct target *t);
+
+/* -- candidates.c -- */
+ERROR_CHECKED int candidates_start(struct deployment *d, struct target *t, void *run,
+	struct error *err);
+int candidates_undo(struct deployment *d, struct target *t, void *run, struct error *err);
+
+/* -- traffic.c -- */
+ERROR_CHECKED int traffic_switch(struct run *r, struct error *err);
+int traffic_back(struct deployment *d, struct target *t, void *run, struct error *err);
+/* Drains and stops what is retired. */
+ERROR_CHECKED int traffic_retire(struct deployment *d, struct target *t, void *run,
+	struct error *err);
+/* Fills in `service` of the target from the manifest and the secrets, once. */
+ERROR_CHECKED int traffic_service(struct run *r, struct target *t, struct error *err);
+
+/* -- command.c -- */
+ERROR_CHECKED int command_run(struct run *r, struct error *err);
+
+/* -- mend.c -- */
+/* Plans and does what has to be mended, then looks again. */
+ERROR_CHECKED int mend(struct deployment *d, struct error *err);

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include "secrets/dotenv.h"
+
+#include <string.h>
+
+static bool has_secret(void *ctx, const char *name)
+{
+	return dotenv_has(ctx, name);
+}
+
+static int check_names(struct deployment *d, struct dotenv *files, struct error *err)
+{
+	struct diagnostics diags = {0};
+	int result = config_secrets_check(d->config, has_secret, files, &diags, err);
+	if (result < 0) {
+		CLEANUP_STR struct str text = STR_INIT(STR_MAX_LINE);
+		diagnostics_render(&diags, false, &text);
+		(void)error_detail(err, str_c(&text), text.len);
+		(void)error_hint(err, "secrets are read from '%s'", d->config->secrets_wanted);
+	}
+	diagnostics_fini(&diags);
+	return result;
+}
+
+static int resolve(struct deployment *d, struct dotenv *files, const char *name, struct error *err)
+{
+	struct dotenv_source source = {.dir = d->config->root};
+	if (secret_map_get(&d->secrets, name)) {
+		return 0;
+	}
+	struct secret *value = dotenv_resolve(files, name, &source, err);
+	if (!value) {
+		return -1;
+	}
+	ui_redact(d->ui, secret_reveal(value), secret_len(value));
+	secret_map_set(&d->secrets, name, value);
+	return 0;
+}
+
+static void collect_ssh_keys(struct deployment *d)
+{
+	const struct strvec *names = &d->config->ssh.key_data_secrets;
+	VEC_FOREACH (names, i) {
+		struct secret *value = secret_map_get(&d->secrets, names->p[i]);
+		if (value) {
+			vec_push(&d->ssh_keys, secret_ref(value));
+		}
+	}
+}
+
+int deployment_load_secrets(struct deployment *d, struct error *err)
+{
+	struct config_secret_uses uses = {0};
+	config_secret_names(d->config, &uses);
+	if (uses.len == 0 || d->secrets.len > 0) {
+		vec_fini(&uses);
+		return 0;
+	}
+	struct dotenv *files = dotenv_new();
+	int result = 0;
+	VEC_FOREACH (&d->config->secrets_files, i) {
+		result = result < 0 ? -1 : dotenv_load(files, d->config->secrets_files.p[i], err);
+	}
+	if (result == 0) {
+		result = check_names(d, files, err);
+	}
+	VEC_FOREACH (&uses, i) {
+		result = result < 0 ? -1 : resolve(d, files, uses.p[i].name, err);
+	}
+	collect_ssh_keys(d);
+	dotenv_free(files);
+	vec_fini(&uses);
+	return result;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Connecting, the lock, and looking: what stands in front of every operation. */
+#include "internal.h"
+#include "run.h"
+
+#include "util/clock.h"
+
+#include <string.h>
+
+/* Longer than this, and what was seen before the lock was had may be old. */
+#define FRESH_MS 1000
+
+struct opening {
+	bool lock;
+	const char *message;
+	int64_t waited_ms;
+};
+
+static int take_lock(struct deployment *d, struct target *t, struct opening *o, struct error *err)
+{
+	CLEANUP_FREE char *dir = names_state_path(d->config, "");
+	dir[strlen(dir) - 1] = '\0';
+	struct lock_request req = {
+		.host = t->host,
+		.dir = dir,
+		.performer = d->performer,
+		.operator_host = d->operator_host,
+		.command = d->command,
+		.wait_s = d->lock_wait_s,
+	};
+	int64_t begun = clock_mono_ms();
+	d->lock = lock_acquire(&req, err);
+	o->waited_ms = clock_mono_ms() - begun;
+	return d->lock ? 0 : -1;
+}
+
+static int open_target(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	struct opening *o = ctx;
+	struct host_request req = {
+		.name = t->address->name,
+		.address = t->address,
+		.ssh = &d->config->ssh,
+		.key_data = &d->ssh_keys,
+		.fabric = d->fabric,
+		.ui = d->ui,
+	};
+	if (!t->host) {
+		ui_step(d->ui, req.name, "connecting");
+		t->host = host_connect(&req, err);
+		if (!t->host) {
+			return -1;
+		}
+	}
+	if (o->lock && !d->lock && t == &d->targets[d->lock_target] &&
+		take_lock(d, t, o, err) < 0) {
+		return -1;
+	}
+	return observe(d, t, err);
+}
+
+static int look_again(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	(void)ctx;
+	return observe(d, t, err);
+}
+
+static int open_all(struct deployment *d, bool lock, struct error *err)
+{
+	struct opening o = {.lock = lock};
+	if (deployment_load_secrets(d, err) < 0) {
+		return -1;
+	}
+	if (!d->fabric) {
+		d->fabric = ssh_fabric_new(d->parallel);
+	}
+	int64_t begun = clock_mono_ms();
+	ui_phase_begin(d->ui, "connect");
+	if (deployment_each(d, open_target, &o, err) < 0) {
+		return -1;
+	}
+	if (o.waited_ms > FRESH_MS && deployment_each(d, look_again, NULL, err) < 0) {
+		return -1;
+	}
+	ui_phase_end(d->ui, "connect", clock_mono_ms() - begun);
+	d->connected = true;
+	observe_merge(d);
+	return 0;
+}
+
+int deployment_look(struct deployment *d, struct error *err)
+{
+	return d->connected ? 0 : open_all(d, false, err);
+}
+
+int deployment_begin(struct deployment *d, struct error *err)
+{
+	if (open_all(d, true, err) < 0 || mend(d, err) < 0) {
+		deployment_end(d);
+		return -1;
+	}
+	return 0;
+}
+
+int deployment_connect(struct deployment *d, struct error *err)
+{
+	return deployment_look(d, err);
+}
+
+void deployment_end(struct deployment *d)
+{
+	lock_release(d->lock);
+	d->lock = NULL;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* What was observed, in the words of the plan. */
+#include "deploy/container.h"
+#include "internal.h"
+#include "state.h"
+
+#include <string.h>
+
+static void add_container(struct plan_host *h, const struct docker_container_entry *c)
+{
+	long replica = 1;
+	if (str_to_long(container_label(c, LABEL_REPLICA), 1, 1000, &replica) < 0) {
+		replica = 1;
+	}
+	struct plan_container seen = {
+		.name = xstrdup(c->name),
+		.id = xstrdup(c->id),
+		.image_id = xstrdup(c->image_id),
+		.kind = xstrdup(container_label(c, LABEL_KIND)),
+		.role = xstrdup(container_label(c, LABEL_ROLE)),
+		.release_id = xstrdup(container_label(c, LABEL_RELEASE_ID)),
+		.digest = xstrdup(container_label(c, LABEL_CONFIG_DIGEST)),
+		.release = container_release(c),
+		.replica = (int)replica,
+		.running = str_eq(c->state, "running"),
+	};
+	vec_push(&h->containers, seen);
+}
+
+/* Built by us for this service: the label that the build puts on, else the name. */
+static bool image_is_ours(const struct deployment *d, const struct docker_image_entry *image)
+{
+	if (str_eq(strmap_get(&image->labels, LABEL_SERVICE), d->config->service)) {
+		return true;
+	}
+	size_t n = strlen(d->config->image);
+	VEC_FOREACH (&image->tags, i) {
+		if (strncmp(image->tags.p[i], d->config->image, n) == 0 &&
+			image->tags.p[i][n] == ':') {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void add_image(
+	const struct deployment *d, struct plan_host *h, const struct docker_image_entry *image)
+{
+	struct plan_image seen = {.id = xstrdup(image->id), .ours = image_is_ours(d, image)};
+	strvec_copy(&seen.tags, &image->tags);
+	vec_push(&h->images, seen);
+}
+
+static void add_routes(struct plan_host *h, const struct observation *seen)
+{
+	if (!seen->proxy) {
+		return;
+	}
+	const struct proxy_state *state = proxy_live(seen->proxy);
+	h->routes_there = state->present;
+	h->routes_edited = state->present && state->edited;
+	h->maintenance = state->maintenance;
+	strvec_copy(&h->routes, &state->live);
+}
+
+void state_hosts(struct deployment *d, struct plan_hosts *out)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		struct target *t = &d->targets[i];
+		struct plan_host h = {
+			.name = t->address->name,
+			.selected = t->selected,
+			.network = t->seen.network_there,
+			.proxy_running = t->seen.proxy_there && t->seen.proxy_container.running,
+		};
+		VEC_FOREACH (&t->seen.containers, j) {
+			add_container(&h, &t->seen.containers.p[j]);
+		}
+		VEC_FOREACH (&t->seen.images, j) {
+			add_image(d, &h, &t->seen.images.p[j]);
+		}
+		add_routes(&h, &t->seen);
+		VEC_FOREACH (&d->config->roles, j) {
+			const struct config_role *role = &d->config->roles.p[j];
+			if (target_has_role(t, role)) {
+				CLEANUP_FREE char *digest = container_digest(d, t, role);
+				strmap_set(&h.digests, role->name, digest);
+			}
+		}
+		vec_push(out, h);
+	}
+}
