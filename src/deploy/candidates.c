@@ -46,7 +46,7 @@ static int create(struct run *r, struct target *t, const struct plan_step *s, st
  * A container that is gone, made again as a copy of its sibling: the same image, command, env and
  * secrets, as Docker tells them.
  */
-static int clone(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+static int copy(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
 {
 	struct run_target *rt = run_target_of(r, t);
 	struct host *from_host = r->d->targets[s->from_host].host;
@@ -84,14 +84,10 @@ static int revive(struct run *r, struct target *t, const struct plan_step *s, st
 static int start(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
 {
 	ui_step(r->d->ui, t->host->name, "starting %s", s->name);
-	switch (s->kind) {
-	case STEP_CREATE:
+	if (s->kind == STEP_CREATE) {
 		return create(r, t, s, err);
-	case STEP_CLONE:
-		return clone(r, t, s, err);
-	default:
-		return revive(r, t, s, err);
 	}
+	return s->kind == STEP_CLONE ? copy(r, t, s, err) : revive(r, t, s, err);
 }
 
 static int watch(struct run *r, struct target *t, const struct plan_step *s, struct error *err)

@@ -123,18 +123,15 @@ static void set_text(char **field, const json_t *j, const char *key)
 	}
 }
 
-static void set_map(struct strmap *map, const json_t *object)
+static void set_map(struct strmap *map, json_t *object)
 {
 	const char *key;
 	json_t *value;
-	/* jansson's iteration macro wants a mutable object but does not change it. */
-	json_t *j = json_copy((json_t *)(uintptr_t)object);
-	json_object_foreach (j, key, value) {
+	json_object_foreach (object, key, value) {
 		if (json_is_string(value)) {
 			strmap_set(map, key, json_string_value(value));
 		}
 	}
-	json_decref(j);
 }
 
 static int64_t time_of(const json_t *j)
@@ -186,6 +183,7 @@ static bool apply_begin(struct history *h, const json_t *j)
 		r->config = json_incref(config);
 	}
 	set_map(&r->env_digests, json_object_get(j, "env_digests"));
+	set_map(&r->hosts, json_object_get(j, "hosts"));
 	apply_common(r, j);
 	return true;
 }
@@ -344,6 +342,7 @@ static void put_begin_fields(json_t *j, const struct release *r)
 		json_object_set_new(j, "recovered", json_true());
 	}
 	put_map(j, "env_digests", &r->env_digests);
+	put_map(j, "hosts", &r->hosts);
 	if (r->config) {
 		json_object_set(j, "config", r->config);
 	}
@@ -352,7 +351,6 @@ static void put_begin_fields(json_t *j, const struct release *r)
 static void put_end_fields(json_t *j, const struct release *r)
 {
 	put_text(j, "error", r->error);
-	put_map(j, "hosts", &r->hosts);
 	if (r->requests >= 0) {
 		json_object_set_new(j, "requests", json_integer(r->requests));
 		json_object_set_new(j, "failed_requests", json_integer(r->failed_requests));
@@ -376,6 +374,7 @@ void history_end_line(const struct release *r, struct str *out)
 	put_time(j, "time", r->finished_ms);
 	put_text(j, "id", r->id);
 	put_text(j, "outcome", release_outcome_name(r->outcome));
+	put_map(j, "hosts", &r->hosts);
 	put_text(j, "image", r->image);
 	put_text(j, "image_id", r->image_id);
 	put_text(j, "config_digest", r->config_digest);

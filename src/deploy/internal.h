@@ -17,7 +17,8 @@ struct observation {
 	struct history history; /* its own copy */
 	bool history_there;
 	size_t history_bytes;
-	char key[65]; /* HMAC key of the server for digests of secrets; "" when it has none yet */
+	char key[65]; /* HMAC key of the server for digests of secrets */
+	bool key_there; /* false: just made, not written yet */
 	struct docker_container_list containers; /* the service's and destination's, stopped ones too */
 	struct docker_image_list images;	 /* all of the daemon */
 	bool network_there;
@@ -90,6 +91,9 @@ struct target *deployment_primary(struct deployment *d);
 /* Reads the secrets that the manifest names; registers each with the ui for redaction. */
 ERROR_CHECKED int deployment_load_secrets(struct deployment *d, struct error *err);
 
+/* Name -> digest keyed by the lock host's key: tells which secret changed, never its value. */
+void secrets_digests(const struct deployment *d, struct strmap *out);
+
 /* -- observe.c -- */
 
 /* Looks at one connected target; in about two round trips. */
@@ -108,6 +112,11 @@ const char *container_label(const struct docker_container_entry *c, const char *
 /* Number of the release it belongs to; 0: none. */
 long container_release(const struct docker_container_entry *c);
 bool container_is_app(const struct docker_container_entry *c, const char *role);
+
+/* -- releases.c -- */
+
+/* Prints the leaves that differ, by dotted path, and adds them to `out`. Either may be NULL. */
+void releases_diff_config(struct deployment *d, json_t *from, json_t *to, json_t *out);
 
 /* -- session.c: lock, connect and mend, in front of everything that changes something -- */
 

@@ -30,16 +30,16 @@ static int route(struct run *r, struct target *t, const struct plan_step *s, str
 static int mend_step(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
 {
 	struct docker *docker = t->host->docker;
-	switch (s->kind) {
-	case STEP_ROUTES:
+	if (s->kind == STEP_ROUTES) {
 		return route(r, t, s, err);
-	case STEP_START:
-		return docker_container_start(docker, s->name, err);
-	case STEP_STOP:
-		return docker_container_stop(docker, s->name, STOP_S, err);
-	default:
-		return docker_container_remove(docker, s->name, true, true, err);
 	}
+	if (s->kind == STEP_START) {
+		return docker_container_start(docker, s->name, err);
+	}
+	if (s->kind == STEP_STOP) {
+		return docker_container_stop(docker, s->name, STOP_S, err);
+	}
+	return docker_container_remove(docker, s->name, true, true, err);
 }
 
 static int mend_target(struct deployment *d, struct target *t, void *run, struct error *err)

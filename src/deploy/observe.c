@@ -90,8 +90,11 @@ static int observe_files(struct deployment *d, struct target *t, struct error *e
 	if (result == 0) {
 		take_home(h, home);
 		take_history(&t->seen, history);
-		if (key->status == SFTP_OK && key->data.len == 64) {
+		t->seen.key_there = key->status == SFTP_OK && key->data.len == 64;
+		if (t->seen.key_there) {
 			memcpy(t->seen.key, key->data.p, 64);
+		} else {
+			digest_random_hex(32, t->seen.key); /* written with the first record */
 		}
 		if (!h->home) {
 			*err = home->error;

@@ -82,20 +82,6 @@ static void describe_release(struct run *r, const struct version *v, const char 
 	}
 }
 
-/* Which secrets it was made with, told apart by the primary host's key. */
-static void digest_secrets(struct run *r)
-{
-	struct deployment *d = r->d;
-	const char *key = d->targets[d->lock_target].seen.key;
-	VEC_FOREACH (&d->secrets, i) {
-		char hex[DIGEST_HEX_SIZE];
-		const struct secret *value = d->secrets.p[i].value;
-		digest_hmac_hex(key, strlen(key), secret_reveal(value), secret_len(value), hex);
-		hex[16] = '\0';
-		strmap_set(&r->release.env_digests, d->secrets.p[i].name, hex);
-	}
-}
-
 static int prepare_image(struct run *r, struct builder *b, struct error *err)
 {
 	if (b->result.id[0] == '\0') {
@@ -185,7 +171,7 @@ static int execute_push(struct deployment *d, struct builder *b, const struct pl
 	struct run run;
 	run_init(&run, d, plan, hosts);
 	describe_release(&run, b->version, "push");
-	digest_secrets(&run);
+	secrets_digests(d, &run.release.env_digests);
 	run.auth = &b->auth;
 	int result = forced_strategy(&run, err);
 	if (result == 0) {

@@ -3,7 +3,6 @@
 
 #include "internal.h"
 #include "util/clock.h"
-#include "util/digest.h"
 #include "util/json.h"
 
 #include <stdlib.h>
@@ -26,10 +25,10 @@ static void compacted(const struct history *h, struct str *out)
 
 static void queue_key(struct deployment *d, struct target *t, struct sftp_batch *b)
 {
-	if (t->seen.key[0] == '\0') {
+	if (!t->seen.key_there) {
 		CLEANUP_FREE char *path = names_state_path(d->config, "key");
-		digest_random_hex(32, t->seen.key);
 		sftp_write(b, path, t->seen.key, 64, 0600);
+		t->seen.key_there = true;
 	}
 }
 

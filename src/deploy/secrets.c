@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include "secrets/dotenv.h"
+#include "util/digest.h"
 
 #include <string.h>
 
@@ -73,4 +74,16 @@ int deployment_load_secrets(struct deployment *d, struct error *err)
 	dotenv_free(files);
 	vec_fini(&uses);
 	return result;
+}
+
+void secrets_digests(const struct deployment *d, struct strmap *out)
+{
+	const char *key = d->targets[d->lock_target].seen.key;
+	VEC_FOREACH (&d->secrets, i) {
+		char hex[DIGEST_HEX_SIZE];
+		const struct secret *value = d->secrets.p[i].value;
+		digest_hmac_hex(key, strlen(key), secret_reveal(value), secret_len(value), hex);
+		hex[16] = '\0';
+		strmap_set(out, d->secrets.p[i].name, hex);
+	}
 }

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* app start, stop, restart, containers, version, maintenance, live. */
+#include "deploy/operations.h"
+#include "deploy/record.h"
+#include "run.h"
+
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Calls fn for each container of the live release on the target. */
+typedef int container_fn(struct deployment *d, struct target *t,
+	const struct docker_container_entry *c, struct error *err);
+
+struct each_container {
+	container_fn *fn;
+	long runs;
+};
+
+static int on_target(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	struct each_container *e = ctx;
+	VEC_FOREACH (&t->seen.containers, i) {
+		const struct docker_container_entry *c = &t->seen.containers.p[i];
+		if (t->selected && container_is_app(c, NULL) && container_release(c) == e->runs &&
+			e->fn(d, t, c, err) < 0) {
+			return error_wrap(err, "container '%s'", c->name);
+		}
+	}
+	return 0;
+}
+
+static int on_live(struct deployment *d, const char *what, container_fn *fn, struct error *err)
+{
+	int result = deployment_begin(d, err);
+	if (result == 0) {
+		const struct release *live = history_live(&d->history);
+		struct each_container e = {.fn = fn, .runs = live ? live->runs : 0};
+		if (!live) {
+			error_set(err, ERROR_USAGE, "no release is live");
+			result = error_hint(err, "deploy push makes the first");
+		} else {
+			result = deployment_each(d, on_target, &e, err);
+		}
+	}
+	if (result == 0) {
+		record_audit(d, what);
+	}
+	deployment_end(d);
+	return result;
+}
+
+static int start_one(struct deployment *d, struct target *t, const struct docker_container_entry *c,
+	struct error *err)
+{
+	if (docker_container_start(t->host->docker, c->name, err) < 0) {
+		return -1;
+	}
+	ui_done(d->ui, t->host->name, "%s runs", c->name);
+	return 0;
+}
+
+static int grace_s(const struct deployment *d, const struct docker_container_entry *c)
+{
+	VEC_FOREACH (&d->config->roles, i) {
+		if (str_eq(d->config->roles.p[i].name, container_label(c, LABEL_ROLE))) {
+			return d->config->roles.p[i].stop_timeout_ms / 1000;
+		}
+	}
+	return -1;
+}
+
+static int stop_one(struct deployment *d, struct target *t, const struct docker_container_entry *c,
+	struct error *err)
+{
+	if (docker_container_stop(t->host->docker, c->name, grace_s(d, c), err) < 0) {
+		return -1;
+	}
+	ui_done(d->ui, t->host->name, "%s stands still", c->name);
+	return 0;
+}
+
+static int restart_one(struct deployment *d, struct target *t,
+	const struct docker_container_entry *c, struct error *err)
+{
+	if (docker_container_restart(t->host->docker, c->name, grace_s(d, c), err) < 0) {
+		return -1;
+	}
+	ui_done(d->ui, t->host->name, "%s restarted", c->name);
+	return 0;
+}
+
+int operation_app_start(struct deployment *d, struct error *err)
+{
+	return on_live(d, "started the application", start_one, err);
+}
+
+int operation_app_stop(struct deployment *d, struct error *err)
+{
+	return on_live(d, "stopped the application", stop_one, err);
+}
+
+int operation_app_restart(struct deployment *d, struct error *err)
+{
+	return on_live(d, "restarted the application", restart_one, err);
+}
+
+static const char *container_state(
+	struct deployment *d, const struct target *t, const struct docker_container_entry *c)
+{
+	const struct release *live = history_live(&d->history);
+	if (!container_is_app(c, NULL)) {
+		return "left over";
+	}
+	if (live && container_release(c) == live->runs) {
+		return observed_route(&t->seen, c->name) || !t->seen.proxy ? "live" : "live, not routed";
+	}
+	const struct release *r = history_find(&d->history, container_release(c));
+	return r && release_was_good(r) ? "retired" : "left over";
+}
+
+int operation_app_containers(struct deployment *d, struct error *err)
+{
+	static const char *const headings[] = {
+		"HOST", "CONTAINER", "ROLE", "RELEASE", "VERSION", "STATE", "STATUS"};
+	if (deployment_look(d, err) < 0) {
+		return -1;
+	}
+	struct ui_table *table = ui_table_new(7, headings);
+	ui_table_right(table, 3);
+	for (size_t i = 0; i < d->n; i++) {
+		const struct target *t = &d->targets[i];
+		VEC_FOREACH (&t->seen.containers, j) {
+			const struct docker_container_entry *c = &t->seen.containers.p[j];
+			const char *state = container_state(d, t, c);
+			if (!t->selected) {
+				continue;
+			}
+			ui_table_row(table,
+				(const char *[]){t->host->name, c->name,
+					container_label(c, LABEL_ROLE),
+					container_label(c, LABEL_RELEASE),
+					container_label(c, LABEL_VERSION), state, c->status});
+			ui_json(d->ui, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s}",
+					       "result", "container", "host", t->host->name, "name",
+					       c->name, "id", c->id, "role",
+					       container_label(c, LABEL_ROLE), "release",
+					       (json_int_t)container_release(c), "version",
+					       container_label(c, LABEL_VERSION), "state", state,
+					       "status", c->status));
+		}
+	}
+	ui_table_print(d->ui, table);
+	ui_table_free(table);
+	return 0;
+}
+
+int operation_app_version(struct deployment *d, struct error *err)
+{
+	if (deployment_look(d, err) < 0) {
+		return -1;
+	}
+	const struct release *live = history_live(&d->history);
+	if (!live) {
+		error_set(err, ERROR_USAGE, "no release is live");
+		return error_hint(err, "deploy push makes the first");
+	}
+	ui_print(d->ui, "%s", live->version);
+	ui_json(d->ui, json_pack("{s:s, s:s, s:I}", "result", "version", "version", live->version,
+			       "release", (json_int_t)live->number));
+	return 0;
+}
+
+/* -- Maintenance -- */
+
+struct maintenance {
+	struct run run;
+	bool on;
+	const char *message;
+};
+
+static int set_maintenance(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	struct maintenance *m = ctx;
+	if (!t->selected || !t->seen.proxy) {
+		return 0;
+	}
+	struct proxy_service *service = &run_target_of(&m->run, t)->service;
+	if (traffic_service(&m->run, t, err) < 0) {
+		return -1;
+	}
+	const struct proxy_state *state = proxy_live(t->seen.proxy);
+	service->maintenance = m->on;
+	service->maintenance_message = m->message;
+	service->release = state->release && *state->release ? state->release : NULL;
+	strvec_fini(&service->live);
+	strvec_copy(&service->live, &state->live);
+	if (!state->present) {
+		return error_set(err, ERROR_USAGE, "the proxy does not know the service yet");
+	}
+	/* The proxy's state is replaced by the switch, and the release's name stands in it. */
+	CLEANUP_FREE char *release = xstrdup(service->release);
+	service->release = release;
+	if (proxy_switch(t->seen.proxy, service, err) < 0) {
+		return -1;
+	}
+	service->release = NULL;
+	ui_done(d->ui, t->host->name, m->on ? "in maintenance" : "live again");
+	return 0;
+}
+
+static int maintenance(struct deployment *d, bool on, const char *message, struct error *err)
+{
+	struct plan_hosts hosts = {0};
+	struct plan plan;
+	struct maintenance m = {.on = on, .message = message};
+	int result = deployment_begin(d, err);
+	if (result == 0) {
+		plan_init(&plan);
+		run_init(&m.run, d, &plan, &hosts);
+		result = deployment_each(d, set_maintenance, &m, err);
+		run_fini(&m.run);
+		record_audit(d, on ? "maintenance on" : "maintenance off");
+	}
+	deployment_end(d);
+	return result;
+}
+
+int operation_app_maintenance(struct deployment *d, const char *message, struct error *err)
+{
+	return maintenance(d, true, message, err);
+}
+
+int operation_app_live(struct deployment *d, struct error *err)
+{
+	return maintenance(d, false, NULL, err);
+}
