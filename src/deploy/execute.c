@@ -33,6 +33,7 @@ void run_fini(struct run *r)
 		strvec_fini(&r->targets[i].revived);
 		proxy_service_fini(&r->targets[i].service);
 		proxy_counts_fini(&r->targets[i].counts);
+		free(r->targets[i].message);
 	}
 	free(r->targets);
 	release_fini(&r->release);

@@ -16,6 +16,7 @@ struct run_target {
 	struct strvec revived; /* retired containers started by this run */
 	struct proxy_service service;
 	bool service_ready; /* `service` is filled in */
+	char *message;      /* of a maintenance that goes on, or NULL */
 	bool switched;
 	bool recorded;
 	struct proxy_counts counts;

@@ -18,7 +18,9 @@ int traffic_service(struct run *r, struct target *t, struct error *err)
 	if (t->seen.proxy && proxy_live(t->seen.proxy)->maintenance) {
 		/* A push does not end a maintenance: `app live` does. */
 		rt->service.maintenance = true;
-		rt->service.maintenance_message = proxy_live(t->seen.proxy)->message;
+		/* A copy: the proxy's own state is replaced by the switch. */
+		rt->message = xstrdup(proxy_live(t->seen.proxy)->message);
+		rt->service.maintenance_message = rt->message;
 	}
 	if (c->proxy.tls == CONFIG_TLS_GIVEN) {
 		rt->service.certificate = secret_map_get(&r->d->secrets, c->proxy.certificate_secret);
@@ -131,6 +133,11 @@ int traffic_retire(struct deployment *d, struct target *t, void *run, struct err
 		struct error drain = {0};
 		if (proxy_drain(t->seen.proxy, &names, d->config->proxy.drain_timeout_ms,
 			    &rt->left_in_flight, &drain) < 0) {
+			if (drain.kind == ERROR_INTERRUPTED) {
+				free(steps); /* the next command stops them, when they are done */
+				*err = drain;
+				return -1;
+			}
 			ui_warn(d->ui, t->host->name, "drain: %s", drain.text);
 		} else if (rt->left_in_flight > 0) {
 			ui_warn(d->ui, t->host->name,
