@@ -50,6 +50,7 @@ struct mark {
 	const struct source *source; /* NULL: no file */
 	int line, column;            /* from 1; 0 = not known */
 	int width;
+	bool hidden; /* the line is not shown: a secret may be on it */
 };
 
 /* Adds one, unless the same is there already. Everything is copied; `hint` may be NULL. */

@@ -2,6 +2,7 @@
 /* From the validated tree to the configuration: what several parts need. */
 #include "internal.h"
 
+#include "manifest/options.h"
 #include "manifest/syntax.h"
 
 #include <stdarg.h>
@@ -240,9 +241,15 @@ void build_options(struct build *b, const struct node *options, struct config_op
 		const struct node *n = options->p[i].value;
 		struct config_option o = {.name = options->p[i].key->text};
 
+		const struct option_kind *kind = option_find(o.name);
+
 		o.mark = mark_at(options->p[i].key);
 		if (!options->p[i].key->bad && usable(n)) {
 			get_list(b, options, o.name, false, &o.values);
+			if (kind != NULL && kind->type == OPTION_BOOL && o.values.len == 1) {
+				o.values.p[0] = arena_strdup(b->arena,
+					syntax_bool(o.values.p[0]) == 1 ? "true" : "false");
+			}
 			arena_push(b->arena, out, o);
 		}
 	}

@@ -166,7 +166,7 @@ void diagnostics_add(struct diagnostics *d, enum diagnostic_level level, const s
 	};
 
 	str_fini(&text);
-	if (m->source != NULL && m->line > 0 && m->column > 0) {
+	if (!m->hidden && m->source != NULL && m->line > 0 && m->column > 0) {
 		new.source = excerpt(m, &new.caret);
 	}
 	for (size_t i = 0; i < d->len; i++) {

@@ -8,6 +8,8 @@
 
 /* What is looked at before YAML: false when the file is not read further. */
 bool tree_check_text(const struct source *source, struct diagnostics *diags, bool *has_erb);
+/* UTF-8 throughout. */
+bool text_is_utf8(const char *s);
 /* The text with ERB made harmless, every character at its place, so that the rest can be judged. */
 const char *tree_mask_erb(struct arena *a, const struct source *s);
 
@@ -36,6 +38,7 @@ const char *later_feature(enum later_feature f);
 struct config_sources {
 	const struct source *p[2];
 	size_t n;
+	const struct node *root;
 };
 
 /* The configuration with its memory. `c` is first. */

@@ -229,6 +229,40 @@ static int fail(struct load *l, const char *path)
 		n == 1 ? "" : "s");
 }
 
+/* A password that was written down is not shown with the lines of mistakes. */
+static void hide_password(const struct node *registry)
+{
+	const struct node *n = node_get(registry, "password");
+
+	if (n == NULL || n->kind != NODE_SCALAR || n->mark.source == NULL) {
+		return;
+	}
+	const struct source *s = n->mark.source;
+	char *p = (char *)(uintptr_t)s->text, *end = p + s->len; /* our copy, in the arena */
+
+	for (int line = 1; line < n->mark.line && p < end; line++) {
+		p = memchr(p, '\n', (size_t)(end - p));
+		p = p != NULL ? p + 1 : end;
+	}
+	for (int column = 0; p < end && *p != '\n'; p++) {
+		column += ((unsigned char)*p & 0xC0) != 0x80;
+		if (column >= n->mark.column && column < n->mark.column + n->mark.width) {
+			*p = '*';
+		}
+	}
+}
+
+static void hide_passwords(const struct node *root)
+{
+	const struct node *accessories = node_get(root, "accessories");
+
+	hide_password(node_get(root, "registry"));
+	for (size_t i = 0;
+		accessories != NULL && accessories->kind == NODE_MAP && i < accessories->len; i++) {
+		hide_password(node_get(accessories->p[i].value, "registry"));
+	}
+}
+
 static int load(struct load *l)
 {
 	const struct config_request *req = l->req;
@@ -255,6 +289,8 @@ static int load(struct load *l)
 	if (root == NULL) {
 		return fail(l, path);
 	}
+	l->out->sources.root = root;
+	hide_passwords(root);
 	tree_expand(l->arena, root, req->getenv != NULL ? req->getenv : env_of, req->ctx, l->diags);
 	validate_tree(root, l->diags);
 	struct build b = {
@@ -323,7 +359,7 @@ void config_mistake(const struct config *c, struct diagnostics *diags,
 	va_list ap;
 
 	m.source = &fallback;
-	for (size_t i = 0; i < c->sources->n; i++) {
+	for (size_t i = 0; c->sources != NULL && i < c->sources->n; i++) {
 		if (mark->file != NULL && strcmp(c->sources->p[i]->name, mark->file) == 0) {
 			m.source = c->sources->p[i];
 		}

@@ -34,6 +34,22 @@ static size_t decode(const unsigned char *p, size_t n, uint32_t *code)
 	return len;
 }
 
+bool text_is_utf8(const char *s)
+{
+	size_t n = strlen(s);
+
+	for (size_t i = 0; i < n;) {
+		uint32_t c;
+		size_t len = decode((const unsigned char *)s + i, n - i, &c);
+
+		if (len == 0) {
+			return false;
+		}
+		i += len;
+	}
+	return true;
+}
+
 /* What YAML 1.1 calls printable. */
 static bool printable(uint32_t c)
 {

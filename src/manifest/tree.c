@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "manifest/tree.h"
+#include "internal.h"
 
 #include "manifest/expand.h"
 
@@ -126,6 +126,10 @@ static void expand_scalar(struct expander *x, struct node *n)
 		n->bad = true;
 		diagnostics_add(x->diags, DIAGNOSTIC_ERROR, &m,
 			problem.hint[0] != '\0' ? problem.hint : NULL, "%s", problem.message);
+	} else if (!text_is_utf8(str_c(&out))) {
+		n->bad = true;
+		diagnostics_add(x->diags, DIAGNOSTIC_ERROR, &n->mark, NULL,
+			"a variable in this value is not UTF-8");
 	} else {
 		n->text = arena_strndup(x->arena, str_c(&out), out.len);
 		n->expanded = true;

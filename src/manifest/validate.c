@@ -129,12 +129,30 @@ static void check_words(
 	wrong_value(v, n, p, near != NULL ? hint : NULL, want);
 }
 
+/* Whether a secret itself was written where its name belongs. */
+static bool looks_secret(const char *text, const struct schema_format *f)
+{
+	static const char name_like[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:- ";
+
+	return (f->check == syntax_secret_name || f->check == syntax_secret_ref) &&
+	       (strlen(text) > 64 || strspn(text, name_like) != strlen(text) ||
+		       strncmp(text, "---", 3) == 0);
+}
+
 static void check_format(struct validator *v, struct node *n, const char *text,
 	const struct schema_format *f, const struct path *p)
 {
 	const char *why = f->check(text);
 
-	if (why != NULL) {
+	if (why != NULL && looks_secret(text, f)) {
+		struct mark m = n->mark;
+
+		m.hidden = n->bad = true;
+		diagnostics_add(v->diags, DIAGNOSTIC_ERROR, &m,
+			"name a secret here and put its value into .deploy/secrets",
+			"'%s': this is not the name of a secret", p->shown);
+	} else if (why != NULL) {
 		char hint[200];
 
 		snprintf(hint, sizeof(hint), "it has to be %s", f->what);

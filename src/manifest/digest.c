@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "manifest/digest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Length before text: no two settings give the same bytes. */
+static void feed(struct digest *d, const char *text)
+{
+	char head[32];
+	size_t n = text != NULL ? strlen(text) : 0;
+
+	snprintf(head, sizeof(head), text != NULL ? "%zu:" : "-:", n);
+	digest_update(d, head, strlen(head));
+	digest_update(d, text != NULL ? text : "", n);
+}
+
+static void feed_number(struct digest *d, const char *what, int64_t n)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lld", (long long)n);
+	feed(d, what);
+	feed(d, text);
+}
+
+/* By their first member, a name. */
+static int by_name(const void *a, const void *b)
+{
+	const char *const *const *x = a;
+	const char *const *const *y = b;
+
+	return strcmp(**x, **y);
+}
+
+/* Pointers to the n entries (each beginning with its name), sorted; the caller frees. */
+static const void **sorted(const void *p, size_t n, size_t size)
+{
+	const void **order = xcalloc(n + 1, sizeof(*order));
+
+	for (size_t i = 0; i < n; i++) {
+		order[i] = (const char *)p + i * size;
+	}
+	qsort(order, n, sizeof(*order), by_name);
+	return order;
+}
+
+static void feed_map(struct digest *d, const char *what, const struct strmap *m)
+{
+	const void **order = sorted(m->p, m->len, sizeof(m->p[0]));
+
+	feed_number(d, what, (int64_t)m->len);
+	for (size_t i = 0; i < m->len; i++) {
+		const struct strmap_entry *e = order[i];
+
+		feed(d, e->key);
+		feed(d, e->value);
+	}
+	free(order);
+}
+
+static void feed_secrets(
+	struct digest *d, const struct config_secret_refs *refs, config_secret_mac *mac, void *ctx)
+{
+	const void **order = sorted(refs->p, refs->len, sizeof(refs->p[0]));
+
+	feed_number(d, "secret", (int64_t)refs->len);
+	for (size_t i = 0; i < refs->len; i++) {
+		const struct config_secret_ref *r = order[i];
+		char buf[DIGEST_HEX_SIZE] = "";
+
+		feed(d, r->name);
+		feed(d, r->from);
+		feed(d, mac != NULL ? mac(ctx, r->from, buf) : NULL);
+	}
+	free(order);
+}
+
+static void feed_options(struct digest *d, const struct config_options *options)
+{
+	const void **order = sorted(options->p, options->len, sizeof(options->p[0]));
+
+	feed_number(d, "options", (int64_t)options->len);
+	for (size_t i = 0; i < options->len; i++) {
+		const struct config_option *o = order[i];
+
+		feed(d, o->name);
+		feed_number(d, "values", (int64_t)o->values.len);
+		VEC_FOREACH (&o->values, j) {
+			feed(d, o->values.p[j]);
+		}
+	}
+	free(order);
+}
+
+static void feed_volumes(struct digest *d, const struct strvec *volumes)
+{
+	const void **order = sorted(volumes->p, volumes->len, sizeof(volumes->p[0]));
+
+	feed_number(d, "volumes", (int64_t)volumes->len);
+	for (size_t i = 0; i < volumes->len; i++) {
+		const char *const *text = order[i];
+
+		feed(d, *text);
+	}
+	free(order);
+}
+
+void config_digest(const struct config *c, const struct config_role *role, config_secret_mac *mac,
+	void *ctx, char out[DIGEST_HEX_SIZE])
+{
+	struct digest *d = digest_new();
+
+	feed(d, "deploy container 1");
+	feed(d, c->service);
+	feed(d, c->destination);
+	feed(d, c->image);
+	feed(d, role->name);
+	feed(d, role->cmd);
+	feed_map(d, "clear", &role->env.clear);
+	feed_secrets(d, &role->env.secret, mac, ctx);
+	feed_options(d, &role->options);
+	feed_map(d, "labels", &role->labels);
+	feed_volumes(d, &role->volumes);
+	feed(d, role->logging.driver);
+	feed_map(d, "logging", &role->logging.options);
+	feed_number(d, "stop_timeout", role->stop_timeout_ms);
+	feed(d, c->network);
+	feed(d, role->asset_path);
+	feed(d, role->asset_mount);
+	digest_hex(d, out);
+	digest_free(d);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* Which secrets the manifest names, and where. */
+#include "internal.h"
+
+#include <string.h>
+
+static void add(
+	struct config_secret_uses *out, const char *name, const char *key, struct config_mark mark)
+{
+	struct config_secret_use use = {.name = name, .key = key, .mark = mark};
+
+	if (name == NULL) {
+		return;
+	}
+	VEC_FOREACH (out, i) {
+		if (strcmp(out->p[i].name, name) == 0 && strcmp(out->p[i].key, key) == 0) {
+			return;
+		}
+	}
+	vec_push(out, use);
+}
+
+/* Where the manifest has `name` in the list at `section`.`key`. */
+static struct config_mark mark_in(
+	const struct config *c, const char *section, const char *key, const char *name)
+{
+	const struct node *root = c->sources != NULL ? c->sources->root : NULL;
+	const struct node *n = node_get(node_get(root, section), key);
+
+	for (size_t i = 0; n != NULL && n->kind == NODE_LIST && i < n->len; i++) {
+		if (str_eq(n->p[i].value->text, name)) {
+			return mark_at(n->p[i].value);
+		}
+	}
+	return mark_at(n);
+}
+
+void config_secret_names(const struct config *c, struct config_secret_uses *out)
+{
+	VEC_FOREACH (&c->env.secret, i) {
+		add(out, c->env.secret.p[i].from, "env.secret", c->env.secret.p[i].mark);
+	}
+	VEC_FOREACH (&c->roles, i) {
+		const struct config_secret_refs *refs = &c->roles.p[i].env.secret;
+
+		VEC_FOREACH (refs, j) {
+			add(out, refs->p[j].from, "env.secret", refs->p[j].mark);
+		}
+	}
+	add(out, c->registry.username_secret, "registry.username", c->registry.username_mark);
+	add(out, c->registry.password_secret, "registry.password", c->registry.password_mark);
+	VEC_FOREACH (&c->builder.secrets, i) {
+		const char *name = c->builder.secrets.p[i];
+
+		add(out, name, "builder.secrets", mark_in(c, "builder", "secrets", name));
+	}
+	add(out, c->proxy.certificate_secret, "proxy.ssl.certificate_pem", c->proxy.tls_mark);
+	add(out, c->proxy.private_key_secret, "proxy.ssl.private_key_pem", c->proxy.tls_mark);
+	VEC_FOREACH (&c->ssh.key_data_secrets, i) {
+		const char *name = c->ssh.key_data_secrets.p[i];
+
+		add(out, name, "ssh.key_data", mark_in(c, "ssh", "key_data", name));
+	}
+}
+
+/* "names.yml" relative to the root, for a message. */
+static const char *short_path(const struct config *c, const char *path)
+{
+	size_t n = c->root != NULL ? strlen(c->root) : 0;
+
+	return path != NULL && n > 0 && strncmp(path, c->root, n) == 0 && path[n] == '/'
+		       ? path + n + 1
+		       : path;
+}
+
+int config_secrets_check(const struct config *c, bool (*has_secret)(void *ctx, const char *name),
+	void *ctx, struct diagnostics *diags, struct error *err)
+{
+	struct config_secret_uses uses = {0};
+	struct str missing = STR_INIT(1024);
+	struct str hint = STR_INIT(512);
+	size_t n = 0;
+
+	config_secret_names(c, &uses);
+	str_addf(&hint, "put it into %s",
+		c->secrets_wanted != NULL ? short_path(c, c->secrets_wanted) : ".deploy/secrets");
+	VEC_FOREACH (&uses, i) {
+		const struct config_secret_use *u = &uses.p[i];
+
+		if (has_secret(ctx, u->name)) {
+			continue;
+		}
+		n++;
+		str_addf(&missing, "%s%s", missing.len > 0 ? ", " : "", u->name);
+		config_mistake(c, diags, &u->mark, str_c(&hint),
+			"secret '%s' (for %s) is not there", u->name, u->key);
+	}
+	vec_fini(&uses);
+	if (n > 0) {
+		error_set(err, ERROR_MANIFEST, "secret%s not there: %s", n == 1 ? "" : "s",
+			str_c(&missing));
+		error_hint(err, "%s", str_c(&hint));
+	}
+	str_fini(&missing);
+	str_fini(&hint);
+	return n > 0 ? -1 : 0;
+}
