@@ -3,7 +3,7 @@
  * One run of the tool against the servers of a manifest: what the command line asked for, the
  * hosts it reached, and what it needs to know of who runs it.
  *
- *	deployment_new -> deployment_connect -> an operation (push.h, rollback.h, ...) -> free
+ *	deployment_new -> an operation of deploy/operations.h -> deployment_free
  */
 #pragma once
 
@@ -31,13 +31,6 @@ struct deployment;
 /* Only checks the filters (an unknown host or role is ERROR_USAGE with a did-you-mean). */
 ERROR_CHECKED struct deployment *deployment_new(
 	const struct deployment_request *req, struct error *err);
-
-/*
- * Runs the pre-connect hook, reads the secrets the manifest names, connects to all (selected) hosts
- * at once.  When one host cannot be reached: the error of the first, and every host's own by
- * ui_error().
- */
-ERROR_CHECKED int deployment_connect(struct deployment *d, struct error *err);
 
 /* Closes everything; releases a lock that is still held. NULL is fine. */
 void deployment_free(struct deployment *d);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the commands of the tool do, one function each; src/cli only reads options, calls one of
- * these and prints.  All take a connected deployment (deployment_connect) unless said otherwise.
- * Progress goes to the deployment's ui; results are printed by the function itself through
+ * these.  Each connects by itself, so that what can be done beside it is (a build).  Progress goes to the deployment's ui; results are printed by the function itself through
  * ui_print/ui_table/ui_json, so that the text and the JSON form stand side by side.
  */
 #pragma once
@@ -29,7 +28,7 @@ ERROR_CHECKED int operation_rollback(
 	struct deployment *d, const struct rollback_options *options, struct error *err);
 
 ERROR_CHECKED int operation_plan(struct deployment *d, struct error *err);
-/* Does not need a connection (unless builder.remote). push: to the registry as well. */
+/* Reaches no server (unless builder.remote). push: to the registry as well. */
 ERROR_CHECKED int operation_build(struct deployment *d, bool push, struct error *err);
 ERROR_CHECKED int operation_status(struct deployment *d, struct error *err);
 
@@ -88,6 +87,6 @@ ERROR_CHECKED int operation_prune(struct deployment *d, struct error *err);
 /* Takes the service off the servers: containers, proxy fragment, images, history. Asks. */
 ERROR_CHECKED int operation_remove(struct deployment *d, struct error *err);
 
-/* Preflight; does not need (and does not use) deployment_connect: a host that is not reached is a
- * finding.  -1 with ERROR_REMOTE when a push would fail. */
+/* Preflight: every reason why a push would fail, with its mend; a host that is not reached is one.
+ * -1 with ERROR_REMOTE when there is any. */
 ERROR_CHECKED int operation_check(struct deployment *d, struct error *err);

@@ -54,6 +54,7 @@ struct host_request {
 	const struct ssh_secret_vec *key_data; /* or NULL */
 	struct ssh_fabric *fabric;
 	struct ui *ui;
+	bool shell_only; /* do not begin the channels: only commands will be run there */
 };
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "builder.h"
 
-#include "util/cancel.h"
+#include "manifest/syntax.h"
 #include "util/clock.h"
 
 #include <errno.h>
@@ -71,6 +71,10 @@ int version_resolve(struct deployment *d, struct version *v, struct error *err)
 	}
 	/* A version may be a name of its own: of an image that CI made. */
 	if (d->version && (why.sys == ENOENT || !d->source)) {
+		const char *wrong = syntax_version(d->version);
+		if (wrong) {
+			return error_set(err, ERROR_USAGE, "--version '%s' %s", d->version, wrong);
+		}
 		v->version = xstrdup(d->version);
 		return 0;
 	}

@@ -20,8 +20,9 @@ int container_command(const char *text, struct strvec *words, struct error *err)
 		strvec_push(words, text);
 		return 0;
 	}
-	if (syntax_words(text, words) < 0 || words->len == 0) {
-		return error_set(err, ERROR_MANIFEST, "'%s' is no command", text);
+	const char *wrong = syntax_words(text, words);
+	if (wrong || words->len == 0) {
+		return error_set(err, ERROR_MANIFEST, "command '%s' %s", text, wrong ? wrong : "is empty");
 	}
 	return 0;
 }

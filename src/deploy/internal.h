@@ -124,5 +124,7 @@ void releases_diff_config(struct deployment *d, json_t *from, json_t *to, json_t
 ERROR_CHECKED int deployment_begin(struct deployment *d, struct error *err);
 /* Connects and observes without a lock: nothing is changed. */
 ERROR_CHECKED int deployment_look(struct deployment *d, struct error *err);
+/* Connects to the selected hosts for commands of their shell, and looks at nothing. */
+ERROR_CHECKED int deployment_reach(struct deployment *d, struct error *err);
 /* Gives the lock back. */
 void deployment_end(struct deployment *d);

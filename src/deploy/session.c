@@ -12,7 +12,7 @@
 
 struct opening {
 	bool lock;
-	const char *message;
+	bool shell_only; /* nothing is looked at */
 	int64_t waited_ms;
 };
 
@@ -44,7 +44,11 @@ static int open_target(struct deployment *d, struct target *t, void *ctx, struct
 		.key_data = &d->ssh_keys,
 		.fabric = d->fabric,
 		.ui = d->ui,
+		.shell_only = o->shell_only,
 	};
+	if (o->shell_only && !t->selected) {
+		return 0;
+	}
 	if (!t->host) {
 		ui_step(d->ui, req.name, "connecting");
 		t->host = host_connect(&req, err);
@@ -56,7 +60,7 @@ static int open_target(struct deployment *d, struct target *t, void *ctx, struct
 		take_lock(d, t, o, err) < 0) {
 		return -1;
 	}
-	return observe(d, t, err);
+	return o->shell_only ? 0 : observe(d, t, err);
 }
 
 static int look_again(struct deployment *d, struct target *t, void *ctx, struct error *err)
@@ -65,9 +69,8 @@ static int look_again(struct deployment *d, struct target *t, void *ctx, struct 
 	return observe(d, t, err);
 }
 
-static int open_all(struct deployment *d, bool lock, struct error *err)
+static int open_all(struct deployment *d, struct opening *o, struct error *err)
 {
-	struct opening o = {.lock = lock};
 	if (deployment_load_secrets(d, err) < 0) {
 		return -1;
 	}
@@ -76,35 +79,40 @@ static int open_all(struct deployment *d, bool lock, struct error *err)
 	}
 	int64_t begun = clock_mono_ms();
 	ui_phase_begin(d->ui, "connect");
-	if (deployment_each(d, open_target, &o, err) < 0) {
+	if (deployment_each(d, open_target, o, err) < 0) {
 		return -1;
 	}
-	if (o.waited_ms > FRESH_MS && deployment_each(d, look_again, NULL, err) < 0) {
+	if (o->waited_ms > FRESH_MS && deployment_each(d, look_again, NULL, err) < 0) {
 		return -1;
 	}
 	ui_phase_end(d->ui, "connect", clock_mono_ms() - begun);
-	d->connected = true;
-	observe_merge(d);
+	if (!o->shell_only) {
+		d->connected = true;
+		observe_merge(d);
+	}
 	return 0;
 }
 
 int deployment_look(struct deployment *d, struct error *err)
 {
-	return d->connected ? 0 : open_all(d, false, err);
+	struct opening o = {0};
+	return d->connected ? 0 : open_all(d, &o, err);
+}
+
+int deployment_reach(struct deployment *d, struct error *err)
+{
+	struct opening o = {.shell_only = true};
+	return open_all(d, &o, err);
 }
 
 int deployment_begin(struct deployment *d, struct error *err)
 {
-	if (open_all(d, true, err) < 0 || mend(d, err) < 0) {
+	struct opening o = {.lock = true};
+	if (open_all(d, &o, err) < 0 || mend(d, err) < 0) {
 		deployment_end(d);
 		return -1;
 	}
 	return 0;
-}
-
-int deployment_connect(struct deployment *d, struct error *err)
-{
-	return deployment_look(d, err);
 }
 
 void deployment_end(struct deployment *d)

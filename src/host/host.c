@@ -69,8 +69,10 @@ struct host *host_connect(const struct host_request *req, struct error *err)
 	}
 	struct host *h = host_new(req->name, req->ui);
 	h->ssh = session;
-	h->first_docker = ssh_open_unix_start(session, DOCKER_SOCKET);
-	h->first_sftp = ssh_subsystem_start(session, "sftp");
+	if (!req->shell_only) {
+		h->first_docker = ssh_open_unix_start(session, DOCKER_SOCKET);
+		h->first_sftp = ssh_subsystem_start(session, "sftp");
+	}
 	h->docker = docker_new(&(struct docker_dialer){dial_docker, h}, h->name);
 	return h;
 }

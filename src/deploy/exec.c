@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* exec: a command on the servers, in parallel, each line told by its host. */
+#include "deploy/operations.h"
+#include "deploy/output.h"
+#include "internal.h"
+
+#include "ssh/exec.h"
+#include "util/cancel.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READ_SIZE 32768
+
+struct shell {
+	char *command;
+	struct output *output;
+	int *statuses; /* by target */
+};
+
+/* One word is a shell command line; several are the words of one command. */
+static char *command_line(const char *const *argv)
+{
+	struct str line = STR_INIT(STR_MAX_REPLY);
+	if (!argv[1]) {
+		return xstrdup(argv[0]);
+	}
+	for (size_t i = 0; argv[i]; i++) {
+		str_add(&line, i ? " " : "");
+		ssh_quote(&line, argv[i]);
+	}
+	return str_take(&line);
+}
+
+/* Reads both streams until both end. */
+static int pump(struct ssh_exec *x, struct output_host *out, struct error *err)
+{
+	char buf[READ_SIZE];
+	struct pollfd fds[3] = {{.fd = x->fd, .events = POLLIN},
+		{.fd = x->err_fd, .events = POLLIN}, {.fd = cancel_fd(), .events = POLLIN}};
+	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
+		if (poll(fds, 3, -1) < 0 && errno != EINTR) {
+			return error_sys(err, ERROR_INTERNAL, errno, "poll");
+		}
+		if (cancel_check(err) < 0) {
+			return -1;
+		}
+		for (int i = 0; i < 2; i++) {
+			if (fds[i].fd < 0 || !fds[i].revents) {
+				continue;
+			}
+			ssize_t n = read(fds[i].fd, buf, sizeof(buf));
+			if (n <= 0) {
+				fds[i].fd = -1;
+			} else {
+				output_bytes(out, i == 1, buf, (size_t)n);
+			}
+		}
+	}
+	return 0;
+}
+
+static int run_one(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	struct shell *s = ctx;
+	struct ssh_exec x = {.fd = -1, .err_fd = -1};
+	struct ssh_exec_request req = {.command = s->command};
+	size_t index = (size_t)(t - d->targets);
+	if (!t->selected) {
+		return 0;
+	}
+	if (ssh_exec_start(t->host->ssh, &req, &x, err) < 0) {
+		return -1;
+	}
+	shutdown(x.fd, SHUT_WR);
+	struct output_host *out = output_host_new(s->output, t->host->name);
+	int result = pump(&x, out, err);
+	output_host_free(out);
+	if (result == 0) {
+		result = ssh_exec_wait(&x, -1, &s->statuses[index], NULL, err);
+	}
+	ssh_exec_fini(&x);
+	return result;
+}
+
+static void report(struct deployment *d, const struct shell *s, int *exit_status)
+{
+	*exit_status = 0;
+	for (size_t i = 0; i < d->n; i++) {
+		if (!d->targets[i].selected) {
+			continue;
+		}
+		if (s->statuses[i] != 0) {
+			*exit_status = *exit_status ? *exit_status : s->statuses[i];
+			ui_warn(d->ui, d->targets[i].address->name, "exit status %d",
+				s->statuses[i]);
+		}
+		ui_json(d->ui, json_pack("{s:s, s:s, s:i}", "result", "exit", "host",
+				       d->targets[i].address->name, "status", s->statuses[i]));
+	}
+}
+
+int operation_exec(
+	struct deployment *d, const char *const *argv, int *exit_status, struct error *err)
+{
+	if (deployment_reach(d, err) < 0) {
+		return -1;
+	}
+	struct shell s = {.command = command_line(argv)};
+	s.statuses = xcalloc(d->n, sizeof(*s.statuses));
+	size_t selected = 0;
+	for (size_t i = 0; i < d->n; i++) {
+		selected += d->targets[i].selected;
+	}
+	s.output = output_new(d->ui, selected > 1);
+	int result = deployment_each(d, run_one, &s, err);
+	output_free(s.output);
+	if (result == 0) {
+		report(d, &s, exit_status);
+	}
+	free(s.statuses);
+	free(s.command);
+	return result;
+}
