@@ -60,8 +60,8 @@ static int64_t now_ns(void)
 
 static void no_offload(const char *name)
 {
-	static const uint32_t commands[] = {ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SSG,
-					    ETHTOOL_STXCSUM};
+	static const uint32_t commands[] = {
+		ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SSG, ETHTOOL_STXCSUM};
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -184,7 +184,7 @@ static void write_pid(const char *path)
 int main(int argc, char **argv)
 {
 	struct queue q[2] = {{.ring = calloc(QUEUE_MAX, sizeof(struct frame))},
-			     {.ring = calloc(QUEUE_MAX, sizeof(struct frame))}};
+		{.ring = calloc(QUEUE_MAX, sizeof(struct frame))}};
 	int64_t delay;
 
 	if (argc == 3 && !strcmp(argv[1], "--no-offload")) {
@@ -200,8 +200,8 @@ int main(int argc, char **argv)
 	q[1].from = q[0].to = open_tap(argv[2]);
 	write_pid(argv[4]);
 	for (;;) {
-		struct pollfd p[2] = {{.fd = q[0].from, .events = POLLIN},
-				      {.fd = q[1].from, .events = POLLIN}};
+		struct pollfd p[2] = {
+			{.fd = q[0].from, .events = POLLIN}, {.fd = q[1].from, .events = POLLIN}};
 		struct timespec wait = {0};
 		int64_t next = -1;
 

@@ -43,7 +43,7 @@
 
 enum {
 	HEAD_MAX = 16384,
-	BODY_KEEP = 200,    /* bytes of a body that are kept to tell it apart */
+	BODY_KEEP = 200, /* bytes of a body that are kept to tell it apart */
 	BODIES_MAX = 64,
 	REASONS_MAX = 64,
 	FAILURES_MAX = 20,
@@ -79,8 +79,8 @@ struct conn {
 	char head[HEAD_MAX + 1];
 	size_t head_len;
 	int status;
-	int64_t left;	  /* of the body, or of the chunk */
-	int chunk_phase;  /* 0 size line, 1 data, 2 line end after data, 3 trailer */
+	int64_t left;    /* of the body, or of the chunk */
+	int chunk_phase; /* 0 size line, 1 data, 2 line end after data, 3 trailer */
 	char line[64];
 	size_t line_len;
 	char body[BODY_KEEP + 1];
@@ -195,7 +195,8 @@ static void note_failure(const struct request *req, const char *reason)
 		return;
 	}
 	if (i == out.nreasons) {
-		snprintf(out.reasons[out.nreasons++].text, sizeof(out.reasons[i].text), "%s", reason);
+		snprintf(out.reasons[out.nreasons++].text, sizeof(out.reasons[i].text), "%s",
+			reason);
 	}
 	out.reasons[i].count++;
 }
@@ -286,7 +287,7 @@ static void conn_fail(struct conn *c, const char *what, int error)
 	char reason[160];
 
 	snprintf(reason, sizeof(reason), "%s%s%s", what, error ? ": " : "",
-		 error ? strerror(error) : "");
+		error ? strerror(error) : "");
 	conn_close(c);
 	if (idle_one) {
 		return;
@@ -305,9 +306,9 @@ static void send_request(struct conn *c)
 	const struct target *t = &opt.targets[c->target];
 	char text[4096];
 	int n = snprintf(text, sizeof(text),
-			 "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: load\r\nAccept: */*\r\n%s%s\r\n",
-			 opt.paths[c->req.path].text, opt.host ? opt.host : t->host, opt.headers,
-			 opt.close ? "Connection: close\r\n" : "");
+		"GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: load\r\nAccept: */*\r\n%s%s\r\n",
+		opt.paths[c->req.path].text, opt.host ? opt.host : t->host, opt.headers,
+		opt.close ? "Connection: close\r\n" : "");
 
 	c->state = HEAD;
 	c->head_len = c->body_len = c->line_len = 0;
@@ -341,7 +342,8 @@ static void open_conn(struct conn *c)
 	}
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &ev) ||
-	    (connect(c->fd, (struct sockaddr *)&t->addr, sizeof(t->addr)) && errno != EINPROGRESS)) {
+		(connect(c->fd, (struct sockaddr *)&t->addr, sizeof(t->addr)) &&
+			errno != EINPROGRESS)) {
 		conn_fail(c, "connect", errno);
 	}
 }
@@ -489,8 +491,8 @@ static int feed_head(struct conn *c, const char *data, size_t size)
 		return -1;
 	}
 	value = header(c->head, "Connection");
-	c->close_after = (value && !strncasecmp(value, "close", 5)) ||
-			 !strncmp(c->head, "HTTP/1.0", 8);
+	c->close_after =
+		(value && !strncasecmp(value, "close", 5)) || !strncmp(c->head, "HTTP/1.0", 8);
 	value = header(c->head, "Transfer-Encoding");
 	c->chunked = value && !strncasecmp(value, "chunked", 7);
 	value = header(c->head, "Content-Length");
@@ -523,9 +525,11 @@ static void on_readable(struct conn *c)
 				c->close_after = true;
 				finish(c);
 			} else {
-				conn_fail(c, c->state == HEAD && !c->head_len
-						     ? "closed without an answer"
-						     : "closed within the answer", 0);
+				conn_fail(c,
+					c->state == HEAD && !c->head_len
+						? "closed without an answer"
+						: "closed within the answer",
+					0);
 			}
 			return;
 		}
@@ -629,8 +633,9 @@ static void run(void)
 			}
 		}
 		if (!over && now >= due) {
-			start_request((struct request){
-				.target = (int)(n % opt.ntargets), .path = next_path(), .due = due});
+			start_request((struct request){.target = (int)(n % opt.ntargets),
+				.path = next_path(),
+				.due = due});
 			out.sent++;
 			n++;
 			wait = 0;
@@ -640,8 +645,8 @@ static void run(void)
 			wait = wait > 0 ? wait : 0;
 		}
 		{
-			struct timespec ts = {.tv_sec = wait / 1000000,
-					      .tv_nsec = (wait % 1000000) * 1000};
+			struct timespec ts = {
+				.tv_sec = wait / 1000000, .tv_nsec = (wait % 1000000) * 1000};
 
 			got = epoll_pwait2(epoll_fd, events, 256, &ts, NULL);
 		}
@@ -684,16 +689,16 @@ static void print_string(const char *s)
 
 static void print_json(double seconds)
 {
-	printf("{\"sent\":%ld,\"ok\":%ld,\"failed\":%ld,\"retries\":%ld,\"seconds\":%.3f,", out.sent,
-	       out.ok, out.failed, out.retries, seconds);
+	printf("{\"sent\":%ld,\"ok\":%ld,\"failed\":%ld,\"retries\":%ld,\"seconds\":%.3f,",
+		out.sent, out.ok, out.failed, out.retries, seconds);
 	printf("\"latency_ms\":{\"p50\":%.2f,\"p90\":%.2f,\"p99\":%.2f,\"max\":%.2f},",
-	       percentile(0.5), percentile(0.9), percentile(0.99), percentile(1));
+		percentile(0.5), percentile(0.9), percentile(0.99), percentile(1));
 	fputs("\"failures\":[", stdout);
 	for (int i = 0; i < out.nfailures; i++) {
 		const struct failure *f = &out.failures[i];
 
-		printf("%s{\"time\":%.3f,\"url\":\"%s\",\"path\":", i ? "," : "", (double)f->at / 1e6,
-		       opt.targets[f->target].url);
+		printf("%s{\"time\":%.3f,\"url\":\"%s\",\"path\":", i ? "," : "",
+			(double)f->at / 1e6, opt.targets[f->target].url);
 		print_string(opt.paths[f->path].text);
 		fputs(",\"reason\":", stdout);
 		print_string(f->reason);
@@ -711,18 +716,18 @@ static void print_json(double seconds)
 
 		printf("%s{\"body\":", i ? "," : "");
 		print_string(b->text);
-		printf(",\"count\":%ld,\"first\":%.3f,\"last\":%.3f}", b->count, (double)b->first / 1e6,
-		       (double)b->last / 1e6);
+		printf(",\"count\":%ld,\"first\":%.3f,\"last\":%.3f}", b->count,
+			(double)b->first / 1e6, (double)b->last / 1e6);
 	}
 	printf("],\"other_bodies\":%ld}\n", out.bodies_more);
 }
 
 static void print_text(double seconds)
 {
-	printf("%ld of %ld requests failed in %.1f s (%ld sent again)\n", out.failed, out.sent, seconds,
-	       out.retries);
-	printf("latency ms: p50 %.1f  p90 %.1f  p99 %.1f  max %.1f\n", percentile(0.5), percentile(0.9),
-	       percentile(0.99), percentile(1));
+	printf("%ld of %ld requests failed in %.1f s (%ld sent again)\n", out.failed, out.sent,
+		seconds, out.retries);
+	printf("latency ms: p50 %.1f  p90 %.1f  p99 %.1f  max %.1f\n", percentile(0.5),
+		percentile(0.9), percentile(0.99), percentile(1));
 	for (int i = 0; i < out.nbodies; i++) {
 		printf("%8ld  %s\n", out.bodies[i].count, out.bodies[i].text);
 	}
@@ -748,7 +753,8 @@ static void add_path(const char *arg)
 		p->share = 1;
 		colon = NULL;
 	}
-	snprintf(p->text, sizeof(p->text), "%.*s", (int)(colon ? colon - arg : (long)strlen(arg)), arg);
+	snprintf(p->text, sizeof(p->text), "%.*s", (int)(colon ? colon - arg : (long)strlen(arg)),
+		arg);
 	opt.shares += p->share;
 }
 
@@ -773,7 +779,7 @@ static void add_target(const char *url)
 	t->addr.sin_family = AF_INET;
 	t->addr.sin_port = htons((uint16_t)port);
 	if (inet_pton(AF_INET, address, &t->addr.sin_addr) != 1 ||
-	    !is_ours(ntohl(t->addr.sin_addr.s_addr))) {
+		!is_ours(ntohl(t->addr.sin_addr.s_addr))) {
 		usage("not a private address");
 	}
 	snprintf(t->url, sizeof(t->url), "http://%s:%d", address, port);
@@ -791,36 +797,73 @@ static void add_header(const char *text)
 static void parse(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"rate", 1, NULL, 'r'},	     {"connections", 1, NULL, 'c'}, {"keepalive", 0, NULL, 'k'},
-		{"close", 0, NULL, 'C'},     {"strict", 0, NULL, 's'},	    {"host-header", 1, NULL, 'H'},
-		{"header", 1, NULL, 'h'},    {"path", 1, NULL, 'p'},	    {"expect", 1, NULL, 'e'},
-		{"timeout", 1, NULL, 't'},   {"seconds", 1, NULL, 'S'},	    {"until-file", 1, NULL, 'u'},
-		{"ready-file", 1, NULL, 'R'}, {"json", 0, NULL, 'j'},	    {0},
+		{"rate", 1, NULL, 'r'},
+		{"connections", 1, NULL, 'c'},
+		{"keepalive", 0, NULL, 'k'},
+		{"close", 0, NULL, 'C'},
+		{"strict", 0, NULL, 's'},
+		{"host-header", 1, NULL, 'H'},
+		{"header", 1, NULL, 'h'},
+		{"path", 1, NULL, 'p'},
+		{"expect", 1, NULL, 'e'},
+		{"timeout", 1, NULL, 't'},
+		{"seconds", 1, NULL, 'S'},
+		{"until-file", 1, NULL, 'u'},
+		{"ready-file", 1, NULL, 'R'},
+		{"json", 0, NULL, 'j'},
+		{0},
 	};
 	int ch;
 
 	while ((ch = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (ch) {
-		case 'r': opt.rate = atof(optarg); break;
-		case 'c': opt.connections = atoi(optarg); break;
-		case 'k': opt.close = false; break;
-		case 'C': opt.close = true; break;
-		case 's': opt.strict = true; break;
-		case 'H': opt.host = optarg; break;
-		case 'h': add_header(optarg); break;
-		case 'p': add_path(optarg); break;
+		case 'r':
+			opt.rate = atof(optarg);
+			break;
+		case 'c':
+			opt.connections = atoi(optarg);
+			break;
+		case 'k':
+			opt.close = false;
+			break;
+		case 'C':
+			opt.close = true;
+			break;
+		case 's':
+			opt.strict = true;
+			break;
+		case 'H':
+			opt.host = optarg;
+			break;
+		case 'h':
+			add_header(optarg);
+			break;
+		case 'p':
+			add_path(optarg);
+			break;
 		case 'e':
 			if (opt.nexpect == LIST_MAX) {
 				usage("too many --expect");
 			}
 			opt.expect[opt.nexpect++] = optarg;
 			break;
-		case 't': opt.timeout = atol(optarg) * INT64_C(1000); break;
-		case 'S': opt.duration = (int64_t)(atof(optarg) * 1e6); break;
-		case 'u': opt.until = optarg; break;
-		case 'R': opt.ready = optarg; break;
-		case 'j': opt.json = true; break;
-		default: usage("unknown option");
+		case 't':
+			opt.timeout = atol(optarg) * INT64_C(1000);
+			break;
+		case 'S':
+			opt.duration = (int64_t)(atof(optarg) * 1e6);
+			break;
+		case 'u':
+			opt.until = optarg;
+			break;
+		case 'R':
+			opt.ready = optarg;
+			break;
+		case 'j':
+			opt.json = true;
+			break;
+		default:
+			usage("unknown option");
 		}
 	}
 	for (; optind < argc; optind++) {

@@ -11,7 +11,7 @@
  *   /app/crash       prints this file on stderr and exits with status 3 at start
  *   /app/hang        listens never, and ignores SIGTERM: for time-outs
  *
- *   /  /up  /slow?ms=N  /env?name=X  /echo  /stream[?ticks=N]  /bytes?n=N  /log?line=S  /exit?code=N
+ *   /  /up  /slow?ms=N  /env?name=X  /echo  /stream[?ticks=N]  /bytes?n=N  /log?line=S /exit?code=N
  *
  * On SIGTERM it stops accepting, answers what it has begun to read, ends its
  * streams, and exits with 0. One thread a connection: it is small, and a slow
@@ -86,15 +86,15 @@ static bool write_all(int fd, const char *data, size_t size)
 }
 
 static bool respond(int fd, const char *status, const char *type, const char *body, size_t size,
-		    bool close_after, bool head_only)
+	bool close_after, bool head_only)
 {
 	/* One send for the usual answer: two would cost a delayed ACK. */
 	char buf[8192];
 	int n = snprintf(buf, sizeof(buf),
-			 "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-			 "X-Hostname: %s\r\nX-Version: %.*s\r\n%s\r\n",
-			 status, type, size, hostname, (int)strcspn(version, "\r\n"), version,
-			 close_after ? "Connection: close\r\n" : "");
+		"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+		"X-Hostname: %s\r\nX-Version: %.*s\r\n%s\r\n",
+		status, type, size, hostname, (int)strcspn(version, "\r\n"), version,
+		close_after ? "Connection: close\r\n" : "");
 	size_t head = (size_t)n;
 
 	if (head_only) {
@@ -141,9 +141,9 @@ static bool stream(int fd, long ticks)
 	int n;
 
 	n = snprintf(chunk, sizeof(chunk),
-		     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
-		     "X-Hostname: %s\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
-		     hostname);
+		"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
+		"X-Hostname: %s\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+		hostname);
 	if (!write_all(fd, chunk, (size_t)n)) {
 		return false;
 	}
@@ -152,9 +152,9 @@ static bool stream(int fd, long ticks)
 
 		more = poll(&stop, 1, i ? 100 : 0) == 0 && i + 1 != ticks;
 		n = snprintf(event, sizeof(event), "event: %s\ndata: %ld %.*s\n\n",
-			     more ? "tick" : "end", i, (int)strcspn(version, "\r\n") % 200, version);
+			more ? "tick" : "end", i, (int)strcspn(version, "\r\n") % 200, version);
 		n = snprintf(chunk, sizeof(chunk), "%x\r\n%s\r\n%s", (unsigned)n, event,
-			     more ? "" : "0\r\n\r\n");
+			more ? "" : "0\r\n\r\n");
 		if (!write_all(fd, chunk, (size_t)n)) {
 			return false;
 		}
@@ -166,9 +166,9 @@ static bool bytes(int fd, long size)
 {
 	char buf[65536];
 	int n = snprintf(buf, sizeof(buf),
-			 "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
-			 "Content-Length: %ld\r\n\r\n",
-			 size);
+		"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+		"Content-Length: %ld\r\n\r\n",
+		size);
 
 	if (!write_all(fd, buf, (size_t)n)) {
 		return false;
@@ -248,8 +248,8 @@ static bool answer(int fd, char *request, size_t head_size)
 static size_t read_head(int fd, char *buf, size_t *have)
 {
 	for (;;) {
-		struct pollfd p[2] = {{.fd = fd, .events = POLLIN},
-				      {.fd = stopping_fd, .events = POLLIN}};
+		struct pollfd p[2] = {
+			{.fd = fd, .events = POLLIN}, {.fd = stopping_fd, .events = POLLIN}};
 		char *end;
 		ssize_t n;
 
@@ -387,8 +387,8 @@ static void start_or_die(void)
 static void accept_until_told(int listener, int signals)
 {
 	for (;;) {
-		struct pollfd p[2] = {{.fd = listener, .events = POLLIN},
-				      {.fd = signals, .events = POLLIN}};
+		struct pollfd p[2] = {
+			{.fd = listener, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
 		pthread_t thread;
 		int fd;
 
@@ -429,7 +429,7 @@ int main(void)
 	stopping_fd = eventfd(0, EFD_CLOEXEC);
 	listener = listen_on(port ? atoi(port) : 3000);
 	printf("app: version %.*s listening on %s\n", (int)strcspn(version, "\r\n"), version,
-	       port ? port : "3000");
+		port ? port : "3000");
 	accept_until_told(listener, signals);
 
 	printf("app: stopping, %d connections open\n", atomic_load(&connections));
