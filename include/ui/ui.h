@@ -22,11 +22,11 @@ struct ui;
 struct ui_options {
 	int verbosity; /* -1 quiet (errors and results), 0 normal, 1 -v (why and how), 2 -vv */
 	bool json;
-	bool color;	/* caller decided from isatty, TERM, NO_COLOR, --no-color */
-	bool animate;	/* stderr is a terminal that is not dumb */
+	bool color;      /* caller decided from isatty, TERM, NO_COLOR, --no-color */
+	bool animate;    /* stderr is a terminal that is not dumb */
 	bool assume_yes; /* -y */
-	FILE *out;	/* stdout; borrowed */
-	FILE *err;	/* stderr; borrowed */
+	FILE *out;       /* stdout; borrowed */
+	FILE *err;       /* stderr; borrowed */
 };
 
 struct ui *ui_new(const struct ui_options *options);
@@ -40,12 +40,15 @@ bool ui_is_animated(const struct ui *ui);
 void ui_redact(struct ui *ui, const char *value, size_t len);
 
 /*
- * Events; thread-safe.  `host` may be NULL (this machine).  Texts are one line: what is after a
- * newline is drawn as its own line.
+ * Events; thread-safe; nothing when `ui` is NULL.  `host` may be NULL (this machine).  Texts are
+ * one line: what is after a newline is drawn as its own line.  They may hold anything (a server's
+ * words): control characters and escape sequences are taken out.
  */
 /* A phase of a command begins ("build", "transfer", "health", "switch", ...) and ends. */
 void ui_phase_begin(struct ui *ui, const char *phase);
 void ui_phase_end(struct ui *ui, const char *phase, int64_t ms);
+/* The same for a phase that failed. */
+void ui_phase_fail(struct ui *ui, const char *phase, int64_t ms);
 /* What a host does now (replaces its line on a terminal; a line of its own in plain mode). */
 void ui_step(struct ui *ui, const char *host, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -63,8 +66,8 @@ void ui_warn(struct ui *ui, const char *host, const char *fmt, ...)
 /* Only with -v. */
 void ui_debug(struct ui *ui, const char *host, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Text of several lines that is rendered already, on stderr as it is (the diagnostics of a manifest);
- * nothing in JSON mode: give the JSON too. */
+/* Text of several lines that is rendered already, on stderr as it is (the diagnostics of a
+ * manifest); nothing in JSON mode: give the JSON too. */
 void ui_note(struct ui *ui, const char *text);
 /* "deploy: push: host app2: ..." with its detail and hint; JSON: {"event":"error",...}. */
 void ui_error(struct ui *ui, const struct error *err);
@@ -74,8 +77,17 @@ void ui_error(struct ui *ui, const struct error *err);
  */
 /* A line of text (nothing in JSON mode: give the JSON too). */
 void ui_print(struct ui *ui, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Raw bytes of a result (logs, exec output). */
+/* Bytes of a result (logs, exec output); nothing in JSON mode.  An end that may be the begin of a
+ * redacted value is held back until the next write; ui_write(ui, NULL, 0) lets it out.  On a
+ * terminal escape sequences other than colours are taken out: an interactive session writes to the
+ * descriptor itself, between ui_pause() and ui_resume(). */
 void ui_write(struct ui *ui, const void *data, size_t len);
+/* Leaves the terminal to somebody else; events are kept until ui_resume().  They nest. */
+void ui_pause(struct ui *ui);
+void ui_resume(struct ui *ui);
+/* Colours for a result on stdout: the sequence, or "" where stdout has no colour. */
+enum ui_style { UI_PLAIN, UI_BOLD, UI_DIM, UI_RED, UI_GREEN, UI_YELLOW, UI_CYAN };
+const char *ui_style(const struct ui *ui, enum ui_style style);
 /* One JSON object a line; only in JSON mode, else nothing. Takes the reference. */
 void ui_json(struct ui *ui, json_t *object);
 

@@ -64,7 +64,8 @@ int error_hint(struct error *err, const char *fmt, ...) __attribute__((format(pr
 /* Appends lines to the detail; keeps the *end* of it when it does not fit. Returns -1. */
 int error_detail(struct error *err, const char *text, size_t len);
 
-/* Names the host on which it happened, unless one is named already. Returns -1. */
+/* Names the host on which it happened ("host <name>: " in front), unless one is named already.
+ * Returns -1. */
 int error_host(struct error *err, const char *host);
 
 /* The documented exit status of a kind (see deploy(1)); 0 for ERROR_NONE. */

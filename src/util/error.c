@@ -157,6 +157,7 @@ int error_host(struct error *err, const char *host)
 {
 	if (err->host[0] == '\0' && host != NULL) {
 		append_cut(err->host, sizeof(err->host), host);
+		error_wrap(err, "host %s", host);
 	}
 	return -1;
 }

@@ -41,7 +41,7 @@ static void wrap_puts_frames_in_front_and_keeps_the_rest(void **state)
 	error_host(&err, "other");
 	error_wrap(&err, "pull '%s'", "a:b");
 	error_wrap(&err, "push");
-	assert_string_equal(err.text, "push: pull 'a:b': registry closed the stream");
+	assert_string_equal(err.text, "push: pull 'a:b': host app2: registry closed the stream");
 	assert_string_equal(err.host, "app2");
 	assert_string_equal(err.hint, "try again");
 	assert_int_equal(err.status, 500);
