@@ -209,9 +209,8 @@ static struct collected read_all(struct docker_stream *s)
 {
 	struct collected c = {.p = malloc((size_t)16 << 20)};
 	struct error err = {0};
-	for (ssize_t n;
-		(n = docker_stream_read(s, c.p + c.len, ((size_t)16 << 20) - c.len, 20000, &err)) !=
-		0;) {
+	for (ssize_t n; (n = docker_stream_read(
+				 s, c.p + c.len, ((size_t)16 << 20) - c.len, 20000, &err)) != 0;) {
 		assert_true(n > 0);
 		c.len += (size_t)n;
 	}

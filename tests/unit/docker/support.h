@@ -136,4 +136,7 @@ static inline int support_sink(void *ctx, enum frames_stream stream, const void 
 	return o->stop_after > 0 && --o->stop_after == 0;
 }
 
-#define SUPPORT_OUTPUT {.out = STR_INIT(STR_MAX_FILE), .err = STR_INIT(STR_MAX_FILE)}
+#define SUPPORT_OUTPUT                                                                             \
+	{                                                                                          \
+		.out = STR_INIT(STR_MAX_FILE), .err = STR_INIT(STR_MAX_FILE)                       \
+	}
