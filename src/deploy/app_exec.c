@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* app exec and console: a command in a running container, or in a fresh one of the live release. */
+#include "deploy/operations.h"
+#include "deploy/output.h"
+#include "internal.h"
+#include "terminal.h"
+
+#include "docker/exec.h"
+#include "util/cancel.h"
+#include "util/digest.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EXIT_TIMEOUT_MS 10000
+
+struct app_exec {
+	const struct exec_options *options;
+	struct strvec argv;
+	struct output *output;
+	int *statuses;
+	struct target *only; /* NULL: all */
+};
+
+static const struct docker_container_entry *live_container(
+	struct deployment *d, const struct target *t)
+{
+	const struct release *live = history_live(&d->history);
+	VEC_FOREACH (&t->seen.containers, i) {
+		const struct docker_container_entry *c = &t->seen.containers.p[i];
+		if (live && container_is_app(c, NULL) && container_release(c) == live->runs &&
+			str_eq(c->state, "running")) {
+			return c;
+		}
+	}
+	return NULL;
+}
+
+/* -- In a running container -- */
+
+struct exec_window {
+	struct docker *docker;
+	const char *id;
+	bool container; /* the id is a container's, not an exec's */
+};
+
+static void resize(void *ctx, int rows, int columns)
+{
+	struct exec_window *w = ctx;
+	struct error ignored = {0};
+	int failed = w->container ? docker_container_resize(w->docker, w->id, rows, columns, &ignored)
+				  : docker_exec_resize(w->docker, w->id, rows, columns, &ignored);
+	(void)failed; /* the process may have ended just now */
+}
+
+static int take_output(void *ctx, enum frames_stream stream, const void *data, size_t len)
+{
+	output_bytes(ctx, stream == FRAMES_STDERR, data, len);
+	return 0;
+}
+
+static int exec_interactive(
+	struct app_exec *x, struct docker *docker, const char *container, int *status,
+	struct error *err)
+{
+	struct docker_exec_request req = {.cmd = &x->argv, .tty = true, .with_stdin = true};
+	CLEANUP_FREE char *id = NULL;
+	bool running;
+	if (docker_exec_create(docker, container, &req, &id, err) < 0) {
+		return -1;
+	}
+	CLEANUP_FD int fd = docker_exec_start(docker, id, true, err);
+	if (fd < 0) {
+		return -1;
+	}
+	struct exec_window window = {.docker = docker, .id = id};
+	struct terminal_peer peer = {.fd = fd, .resize = resize, .ctx = &window};
+	if (terminal_run(&peer, err) < 0) {
+		return -1;
+	}
+	return docker_exec_inspect(docker, id, &running, status, err);
+}
+
+static int in_running(
+	struct app_exec *x, struct target *t, const char *container, int *status, struct error *err)
+{
+	if (x->options->interactive) {
+		return exec_interactive(x, t->host->docker, container, status, err);
+	}
+	struct docker_exec_request req = {.cmd = &x->argv};
+	struct output_host *out = output_host_new(x->output, t->host->name);
+	int result = docker_exec_run(
+		t->host->docker, container, &req, NULL, 0, take_output, out, status, err);
+	output_host_free(out);
+	return result;
+}
+
+/* -- In a fresh container: a copy of the live one, with its env and secrets, as Docker knows it -- */
+
+static json_t *fresh_body(const struct app_exec *x, const struct docker_container *live,
+	const char *network)
+{
+	json_t *body = json_deep_copy(live->config);
+	json_t *host = json_deep_copy(live->host_config);
+	json_t *cmd = json_array();
+	VEC_FOREACH (&x->argv, i) {
+		json_array_append_new(cmd, json_string(x->argv.p[i]));
+	}
+	bool tty = x->options->interactive;
+	json_object_set_new(body, "Cmd", cmd);
+	json_object_set_new(body, "Image", json_string(live->image_id));
+	json_object_set_new(body, "Tty", json_boolean(tty));
+	json_object_set_new(body, "OpenStdin", json_boolean(tty));
+	json_object_set_new(body, "StdinOnce", json_boolean(tty));
+	json_object_set_new(body, "AttachStdin", json_boolean(tty));
+	json_object_set_new(body, "AttachStdout", json_true());
+	json_object_set_new(body, "AttachStderr", json_true());
+	json_object_del(body, "Hostname");
+	json_object_del(body, "Healthcheck");
+	json_object_set_new(json_object_get(body, "Labels"), LABEL_KIND, json_string("exec"));
+	json_object_set_new(host, "RestartPolicy", json_pack("{s:s}", "Name", "no"));
+	json_object_set_new(host, "PortBindings", json_object());
+	json_object_set_new(host, "AutoRemove", json_false());
+	json_object_set_new(body, "HostConfig", host);
+	json_object_set_new(body, "NetworkingConfig",
+		json_pack("{s:{s:{}}}", "EndpointsConfig", network));
+	return body;
+}
+
+/* Reads the attached output of a container without a terminal until it ends. */
+static int stream(int fd, struct output_host *out, struct error *err)
+{
+	struct frames frames;
+	char buf[32768];
+	frames_init(&frames, false);
+	for (;;) {
+		ssize_t n = cancel_check(err) < 0 ? -1 : read(fd, buf, sizeof(buf));
+		if (n <= 0) {
+			return n < 0 && err->kind != ERROR_NONE ? -1 : 0;
+		}
+		if (frames_feed(&frames, buf, (size_t)n, take_output, out) != 0) {
+			return error_set(err, ERROR_REMOTE, "its output is garbled");
+		}
+	}
+}
+
+static int run_fresh(struct app_exec *x, struct target *t, const char *name, int *status,
+	struct error *err)
+{
+	struct docker *docker = t->host->docker;
+	bool tty = x->options->interactive;
+	struct docker_wait *wait = NULL;
+	CLEANUP_FD int fd = docker_container_attach(docker, name, tty, true, err);
+	int result = fd < 0 ? -1 : 0;
+	if (result == 0) {
+		wait = docker_wait_open(docker, name, DOCKER_WAIT_NEXT_EXIT, err);
+		result = wait ? docker_container_start(docker, name, err) : -1;
+	}
+	if (result == 0 && tty) {
+		struct exec_window window = {.docker = docker, .id = name, .container = true};
+		struct terminal_peer peer = {.fd = fd, .resize = resize, .ctx = &window};
+		result = terminal_run(&peer, err);
+	} else if (result == 0) {
+		struct output_host *out = output_host_new(x->output, t->host->name);
+		result = stream(fd, out, err);
+		output_host_free(out);
+	}
+	if (result == 0) {
+		int ended = docker_wait_next(wait, EXIT_TIMEOUT_MS, status, err);
+		result = ended == 1   ? 0
+			 : ended == 0 ? error_set(err, ERROR_REMOTE, "it did not end")
+				      : -1;
+	}
+	docker_wait_close(wait);
+	return result;
+}
+
+static int in_fresh(
+	struct app_exec *x, struct deployment *d, struct target *t,
+	const struct docker_container_entry *c, int *status, struct error *err)
+{
+	struct docker_container live = {0};
+	char token[9];
+	digest_random_hex(4, token);
+	CLEANUP_FREE char *name = xasprintf("%s-exec-%s", d->config->service, token);
+	CLEANUP_FREE char *path = xasprintf("/containers/create?name=%s", name);
+	if (docker_container_inspect(t->host->docker, c->id, &live, err) < 0) {
+		return -1;
+	}
+	CLEANUP_JSON json_t *body = fresh_body(x, &live, d->config->network);
+	docker_container_fini(&live);
+	if (docker_call(t->host->docker, "POST", path, body, 0, NULL, err) < 0) {
+		return -1;
+	}
+	int result = run_fresh(x, t, name, status, err);
+	struct error ignored = {0};
+	cancel_shield_begin();
+	if (docker_container_remove(t->host->docker, name, true, true, &ignored) < 0) {
+		ui_warn(d->ui, t->host->name, "%s", ignored.text);
+	}
+	cancel_shield_end();
+	return result;
+}
+
+static int exec_one(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	struct app_exec *x = ctx;
+	int *status = &x->statuses[t - d->targets];
+	if (!t->selected || (x->only && x->only != t)) {
+		return 0;
+	}
+	const struct docker_container_entry *c = live_container(d, t);
+	if (!c) {
+		error_set(err, ERROR_REMOTE, "no container of the live release runs");
+		return error_hint(err, "deploy app start, or deploy push");
+	}
+	return x->options->reuse ? in_running(x, t, c->id, status, err)
+				 : in_fresh(x, d, t, c, status, err);
+}
+
+static void report(struct deployment *d, const struct app_exec *x, int *exit_status)
+{
+	*exit_status = 0;
+	for (size_t i = 0; i < d->n; i++) {
+		const struct target *t = &d->targets[i];
+		if (!t->selected || (x->only && x->only != t)) {
+			continue;
+		}
+		*exit_status = *exit_status ? *exit_status : x->statuses[i];
+		ui_json(d->ui, json_pack("{s:s, s:s, s:i}", "result", "exit", "host",
+				       t->address->name, "status", x->statuses[i]));
+	}
+}
+
+int operation_app_exec(
+	struct deployment *d, const struct exec_options *options, int *exit_status, struct error *err)
+{
+	struct app_exec x = {.options = options};
+	size_t selected = 0;
+	if (deployment_look(d, err) < 0) {
+		return -1;
+	}
+	for (size_t i = 0; i < d->n; i++) {
+		selected += d->targets[i].selected;
+	}
+	for (size_t i = 0; options->argv[i]; i++) {
+		strvec_push(&x.argv, options->argv[i]);
+	}
+	x.only = options->primary || options->interactive ? deployment_primary(d) : NULL;
+	x.statuses = xcalloc(d->n, sizeof(*x.statuses));
+	x.output = output_new(d->ui, selected > 1 && !x.only);
+	int result = deployment_each(d, exec_one, &x, err);
+	if (result == 0) {
+		report(d, &x, exit_status);
+	}
+	output_free(x.output);
+	strvec_fini(&x.argv);
+	free(x.statuses);
+	return result;
+}
