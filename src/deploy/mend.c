@@ -36,8 +36,9 @@ static int mend_step(struct run *r, struct target *t, const struct plan_step *s,
 	if (s->kind == STEP_START) {
 		return docker_container_start(docker, s->name, err);
 	}
-	if (s->kind == STEP_STOP) {
-		return docker_container_stop(docker, s->name, STOP_S, err);
+	/* With grace also what is removed: it may be a migration that lost its tool. */
+	if (docker_container_stop(docker, s->name, STOP_S, err) < 0 || s->kind == STEP_STOP) {
+		return err->kind == ERROR_NONE ? 0 : -1;
 	}
 	return docker_container_remove(docker, s->name, true, true, err);
 }

@@ -268,6 +268,9 @@ static void mend_containers(const struct plan_request *req, struct plan *p, size
 	VEC_FOREACH (&h->containers, i) {
 		const struct plan_container *c = &h->containers.p[i];
 		const struct release *r = history_find(history, c->release);
+		if (str_eq(c->kind, "exec") && c->running) {
+			continue; /* somebody's `app exec` */
+		}
 		if (!is_app(c)) {
 			add_named(p, PLAN_MEND, STEP_REMOVE, index, c->name)->note =
 				xasprintf("left over (%s)", c->kind && *c->kind ? c->kind : "?");

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/* status: one screen that says what is live where, how it does, and what is not as it should be. */
+#include "deploy/operations.h"
+#include "run.h"
+#include "state.h"
+
+#include "ssh/exec.h"
+#include "util/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SAMPLE_MS     400 /* between two samples of CPU time */
+#define DF_TIMEOUT_MS 5000
+#define DISK_WARN_PERCENT 90
+
+struct host_status {
+	struct docker_stats *before, *after; /* by container of the observation */
+	bool *sampled;
+	long disk_percent; /* used where Docker keeps its data; -1: not known */
+	char disk_free[16];
+};
+
+struct status {
+	struct host_status *hosts; /* by target */
+};
+
+static bool is_live(struct deployment *d, const struct docker_container_entry *c)
+{
+	const struct release *live = history_live(&d->history);
+	return live && container_is_app(c, NULL) && container_release(c) == live->runs;
+}
+
+/* One sample of every live container, pipelined. */
+static void sample(struct deployment *d, struct target *t, struct docker_stats *out, bool *sampled)
+{
+	size_t n = t->seen.containers.len;
+	struct docker_lookup *items = xcalloc(n + 1, sizeof(*items));
+	size_t *where = xcalloc(n + 1, sizeof(*where));
+	size_t count = 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct docker_container_entry *c = &t->seen.containers.p[i];
+		if (is_live(d, c) && str_eq(c->state, "running")) {
+			items[count] = (struct docker_lookup){
+				.kind = DOCKER_LOOKUP_STATS, .name = c->id, .out = &out[i]};
+			where[count++] = i;
+		}
+	}
+	struct error ignored = {0};
+	bool asked = count > 0 && docker_lookup(t->host->docker, items, count, &ignored) == 0;
+	for (size_t i = 0; i < count; i++) {
+		sampled[where[i]] = asked && items[i].found;
+	}
+	free(items);
+	free(where);
+}
+
+/* "Use%" of `df -Pk`: the field before the last, of the last line. */
+static void read_disk(struct target *t, struct host_status *s)
+{
+	CLEANUP_STR struct str command = STR_INIT(STR_MAX_LINE);
+	CLEANUP_STR struct str out = STR_INIT(STR_MAX_LINE);
+	struct error ignored = {0};
+	int status = 1;
+	unsigned long long blocks, used, left;
+	s->disk_percent = -1;
+	str_add(&command, "df -Pk ");
+	ssh_quote(&command, t->host->info.root_dir ? t->host->info.root_dir : "/");
+	str_add(&command, " 2>/dev/null || df -Pk /");
+	if (ssh_run(t->host->ssh, str_c(&command), NULL, 0, &out, NULL, DF_TIMEOUT_MS, &status,
+		    &ignored) < 0) {
+		return;
+	}
+	const char *line = strchr(str_c(&out), '\n');
+	if (line && sscanf(line + 1, "%*s %llu %llu %llu", &blocks, &used, &left) == 3 &&
+		used + left > 0) {
+		s->disk_percent = (long)(used * 100 / (used + left));
+		ui_bytes(left * 1024, s->disk_free);
+	}
+}
+
+static int measure(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	struct status *s = ctx;
+	struct host_status *h = &s->hosts[t - d->targets];
+	size_t n = t->seen.containers.len + 1;
+	(void)err;
+	h->before = xcalloc(n, sizeof(*h->before));
+	h->after = xcalloc(n, sizeof(*h->after));
+	h->sampled = xcalloc(n, sizeof(*h->sampled));
+	if (t->selected) {
+		sample(d, t, h->before, h->sampled);
+		int64_t begun = clock_mono_ms();
+		read_disk(t, h);
+		int64_t rest = SAMPLE_MS - (clock_mono_ms() - begun);
+		clock_sleep_ms(rest > 0 ? (int)rest : 0);
+		sample(d, t, h->after, h->sampled);
+	}
+	return 0;
+}
+
+static const char *health_name(const struct docker_container_entry *c)
+{
+	static const char *const names[] = {[DOCKER_HEALTH_NONE] = "",
+		[DOCKER_HEALTH_STARTING] = "starting",
+		[DOCKER_HEALTHY] = "healthy",
+		[DOCKER_UNHEALTHY] = "unhealthy"};
+	return names[c->health];
+}
+
+static void add_container(struct deployment *d, const struct target *t, const struct host_status *h,
+	size_t i, struct ui_table *table, json_t *list)
+{
+	const struct docker_container_entry *c = &t->seen.containers.p[i];
+	double cpu = h->sampled[i] ? docker_stats_cpu(&h->before[i], &h->after[i]) : -1;
+	int64_t memory = h->sampled[i] ? h->after[i].memory : -1;
+	char size[16] = "";
+	CLEANUP_FREE char *percent = cpu >= 0 ? xasprintf("%.1f%%", cpu) : xstrdup("");
+	const char *routed = !t->seen.proxy			  ? ""
+			     : observed_route(&t->seen, c->name) ? "yes"
+								  : "NO";
+	if (memory >= 0) {
+		ui_bytes((uint64_t)memory, size);
+	}
+	ui_table_row(table, (const char *[]){t->host->name, container_label(c, LABEL_ROLE), c->name,
+				    c->status, health_name(c), routed, percent, size});
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "name", c->name, "role",
+		container_label(c, LABEL_ROLE), "status", c->status, "state", c->state, "health",
+		health_name(c), "routed", observed_route(&t->seen, c->name));
+	if (cpu >= 0) {
+		json_object_set_new(j, "cpu_percent", json_real(cpu));
+		json_object_set_new(j, "memory_bytes", json_integer(memory));
+	}
+	json_array_append_new(list, j);
+}
+
+static json_t *host_json(const struct target *t, const struct host_status *h, json_t *containers)
+{
+	return json_pack("{s:s, s:s, s:s, s:b, s:I, s:o}", "host", t->host->name, "docker",
+		t->host->info.server_version ? t->host->info.server_version : "?", "arch",
+		t->host->info.architecture ? t->host->info.architecture : "?", "proxy_running",
+		t->seen.proxy_there && t->seen.proxy_container.running, "disk_percent",
+		(json_int_t)h->disk_percent, "containers", containers);
+}
+
+static void show_host(struct deployment *d, const struct target *t, const struct host_status *h)
+{
+	const char *proxy = !t->seen.proxy	? "no proxied role"
+			    : !t->seen.proxy_there ? "proxy MISSING"
+			    : t->seen.proxy_container.running
+				    ? proxy_live(t->seen.proxy)->maintenance ? "in MAINTENANCE"
+									      : "proxy runs"
+				    : "proxy STOPPED";
+	CLEANUP_FREE char *disk = h->disk_percent < 0
+					  ? xstrdup("disk ?")
+					  : xasprintf("disk %ld%% used, %s free%s", h->disk_percent,
+						    h->disk_free,
+						    h->disk_percent >= DISK_WARN_PERCENT
+							    ? " (NEARLY FULL)"
+							    : "");
+	ui_print(d->ui, "%s: Docker %s, %s, %s", t->host->name,
+		t->host->info.server_version ? t->host->info.server_version : "?", proxy, disk);
+}
+
+/* What plan_mend() would do is what is not as it should be. */
+static json_t *show_drift(struct deployment *d, struct error *err)
+{
+	struct plan_hosts hosts = {0};
+	struct plan plan;
+	plan_init(&plan);
+	state_hosts(d, &hosts);
+	struct plan_request req = {.config = d->config, .history = &d->history, .hosts = &hosts};
+	json_t *drift = NULL;
+	if (plan_mend(&req, &plan, err) == 0) {
+		CLEANUP_STR struct str text = STR_INIT(STR_MAX_FILE);
+		plan_text(&plan, &hosts, &text);
+		if (text.len > 0) {
+			ui_print(d->ui, "drift (the next push mends it):\n%s", str_c(&text));
+		}
+		drift = plan_json(&plan, &hosts);
+	}
+	plan_fini(&plan);
+	plan_hosts_fini(&hosts);
+	return drift;
+}
+
+static void show_live(struct deployment *d)
+{
+	const struct release *live = history_live(&d->history);
+	const struct release *last = d->history.len ? &d->history.p[d->history.len - 1] : NULL;
+	CLEANUP_FREE char *key = names_service_key(d->config);
+	if (!live) {
+		ui_print(d->ui, "%s: no release is live", key);
+	} else {
+		char when[CLOCK_RFC3339_SIZE];
+		ui_print(d->ui, "%s: release %ld, version %s%s%s, since %.16sZ, by %s", key,
+			live->number, live->version, live->subject ? ", " : "",
+			live->subject ? live->subject : "", clock_rfc3339(live->finished_ms, when),
+			live->performer);
+	}
+	if (last && last != live) {
+		ui_print(d->ui, "last: release %ld, version %s: %s%s%s", last->number,
+			last->version, release_outcome_name(last->outcome), last->error ? ": " : "",
+			last->error ? last->error : "");
+	}
+}
+
+static void show_all(struct deployment *d, const struct status *s, json_t *drift)
+{
+	static const char *const headings[] = {
+		"HOST", "ROLE", "CONTAINER", "STATUS", "HEALTH", "ROUTED", "CPU", "MEMORY"};
+	struct ui_table *table = ui_table_new(8, headings);
+	const struct release *live = history_live(&d->history);
+	json_t *hosts = json_array();
+	ui_table_right(table, 6);
+	ui_table_right(table, 7);
+	for (size_t i = 0; i < d->n; i++) {
+		const struct target *t = &d->targets[i];
+		json_t *containers = json_array();
+		for (size_t j = 0; t->selected && j < t->seen.containers.len; j++) {
+			if (is_live(d, &t->seen.containers.p[j])) {
+				add_container(d, t, &s->hosts[i], j, table, containers);
+			}
+		}
+		if (t->selected) {
+			show_host(d, t, &s->hosts[i]);
+			json_array_append_new(hosts, host_json(t, &s->hosts[i], containers));
+		} else {
+			json_decref(containers);
+		}
+	}
+	ui_table_print(d->ui, table);
+	ui_table_free(table);
+	json_t *release = live ? release_to_json(live) : json_null();
+	if (live) {
+		json_object_del(release, "config");
+	}
+	ui_json(d->ui, json_pack("{s:s, s:s, s:o, s:o, s:o}", "result", "status", "service",
+			       d->config->service, "live", release, "hosts", hosts, "drift",
+			       drift));
+}
+
+int operation_status(struct deployment *d, struct error *err)
+{
+	struct status s = {0};
+	if (deployment_look(d, err) < 0) {
+		return -1;
+	}
+	s.hosts = xcalloc(d->n, sizeof(*s.hosts));
+	int result = deployment_each(d, measure, &s, err);
+	if (result == 0) {
+		show_live(d);
+		json_t *drift = show_drift(d, err);
+		result = drift ? 0 : -1;
+		if (drift) {
+			show_all(d, &s, drift);
+		}
+	}
+	for (size_t i = 0; i < d->n; i++) {
+		free(s.hosts[i].before);
+		free(s.hosts[i].after);
+		free(s.hosts[i].sampled);
+	}
+	free(s.hosts);
+	return result;
+}
