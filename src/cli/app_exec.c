@@ -65,7 +65,7 @@ const struct command command_app_exec = {
 	.options_size = sizeof(struct exec_options),
 	.min_args = 1,
 	.max_args = CLI_MANY,
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_WORDS,
 	.run = run_app_exec,
 };
@@ -89,6 +89,6 @@ const struct command command_app_console = {
 	.description =
 		"A terminal in the first container of the first server (or of --hosts, --roles).\n"
 		"For another program: deploy app exec -i --reuse 'bin/rails console'.",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_app_console,
 };

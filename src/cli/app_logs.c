@@ -16,6 +16,6 @@ const struct command command_app_logs = {
 	.description = "TIME is an age (30s, 10m, 2h, 3d) or a time (2026-01-31T08:00:00Z).",
 	.options = cli_logs_options,
 	.options_size = sizeof(struct logs_options),
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_app_logs,
 };

@@ -29,7 +29,7 @@ const struct command command_app_maintenance = {
 		"The proxy answers 503 with a page, until 'deploy app live'. The containers go on.",
 	.options = options,
 	.options_size = sizeof(struct maintenance_options),
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_app_maintenance,
 };
@@ -44,7 +44,7 @@ const struct command command_app_live = {
 	.name = "live",
 	.arguments = "",
 	.summary = "end the maintenance page",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_app_live,
 };

@@ -13,7 +13,7 @@ const struct command command_app_start = {
 	.name = "start",
 	.arguments = "",
 	.summary = "start the live release again after a stop",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_app_start,
 };
@@ -31,7 +31,7 @@ const struct command command_app_stop = {
 	.description = "The site answers with an error until it is started again; a page that says "
 		       "why is\n"
 		       "put up by 'deploy app maintenance'.",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_app_stop,
 };
@@ -49,7 +49,7 @@ const struct command command_app_restart = {
 	.description =
 		"The same release and settings, with the care of a push: new containers become\n"
 		"healthy before the old ones go.",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_app_restart,
 };
@@ -64,7 +64,7 @@ const struct command command_app_containers = {
 	.name = "containers",
 	.arguments = "",
 	.summary = "list the containers of the service",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_app_containers,
 };
 
@@ -78,6 +78,6 @@ const struct command command_app_version = {
 	.name = "version",
 	.arguments = "",
 	.summary = "print the version that runs on each server",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_app_version,
 };

@@ -26,6 +26,6 @@ const struct command command_audit = {
 	.summary = "show who did what on the servers, and when",
 	.options = options,
 	.options_size = sizeof(struct audit_options),
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_audit,
 };

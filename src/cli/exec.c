@@ -17,7 +17,7 @@ const struct command command_exec = {
 		"with the server's name in front. Exits with the first status that is not 0.",
 	.min_args = 1,
 	.max_args = CLI_MANY,
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_WORDS,
 	.run = run_exec,
 };

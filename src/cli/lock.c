@@ -13,7 +13,7 @@ const struct command command_lock_status = {
 	.name = "status",
 	.arguments = "",
 	.summary = "show who holds the deploy lock",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_lock_status,
 };
 
@@ -42,7 +42,7 @@ const struct command command_lock_acquire = {
 	.description = "Held until 'deploy lock release', also when this machine is off.",
 	.options = options,
 	.options_size = sizeof(struct acquire_options),
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_lock_acquire,
 };
@@ -60,6 +60,6 @@ const struct command command_lock_release = {
 	.description =
 		"For a lock of your own, and for one whose owner is gone. A dead owner normally\n"
 		"needs no hand: its lock expires.",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_lock_release,
 };

@@ -17,6 +17,6 @@ const struct command command_plan = {
 		"server, and prints the steps that 'deploy push' would take. Containers or "
 		"settings\n"
 		"that were changed by hand are shown as drift.",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_plan,
 };

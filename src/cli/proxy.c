@@ -13,7 +13,7 @@ const struct command command_proxy_boot = {
 	.name = "boot",
 	.arguments = "",
 	.summary = "start the proxy where it does not run",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_proxy_boot,
 };
@@ -31,7 +31,7 @@ const struct command command_proxy_reboot = {
 	.description = "Needed after a change of its image, ports or options. One server after the "
 		       "other;\n"
 		       "all services behind the proxy are affected.",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_proxy_reboot,
 };
@@ -49,7 +49,7 @@ const struct command command_proxy_logs = {
 	.description = "TIME is an age (30s, 10m, 2h, 3d) or a time (2026-01-31T08:00:00Z).",
 	.options = cli_logs_options,
 	.options_size = sizeof(struct logs_options),
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_proxy_logs,
 };
 
@@ -63,7 +63,7 @@ const struct command command_proxy_details = {
 	.name = "details",
 	.arguments = "",
 	.summary = "show the proxy containers and what they route",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_proxy_details,
 };
 
@@ -79,7 +79,7 @@ const struct command command_proxy_config = {
 	.summary = "print the proxy configuration of this service",
 	.description =
 		"What the manifest gives, and, where a server has something else, how it differs.",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_proxy_config,
 };
 
@@ -94,7 +94,7 @@ const struct command command_proxy_remove = {
 	.arguments = "",
 	.summary = "remove the proxy container from the servers",
 	.description = "Asks first, and names the other services that it serves.",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_proxy_remove,
 };

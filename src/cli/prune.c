@@ -15,7 +15,7 @@ const struct command command_prune = {
 	.description = "Keeps what is live and the last releases (retain_containers) for rollback. "
 		       "A push\n"
 		       "does the same at its end.",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_prune,
 };

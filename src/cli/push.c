@@ -31,7 +31,7 @@ const struct command command_push = {
 		"undone everywhere.",
 	.options = options,
 	.options_size = sizeof(struct push_options),
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_push,
 };

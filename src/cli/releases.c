@@ -26,7 +26,7 @@ const struct command command_releases = {
 	.description =
 		"Number, version, commit, who, when, how long, and what became of it; failed and\n"
 		"interrupted ones too.",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_releases,
 };
 
@@ -47,7 +47,7 @@ const struct command command_releases_show = {
 	.summary = "show all that is known of a release",
 	.min_args = 1,
 	.max_args = 1,
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_releases_show,
 };
 
@@ -69,6 +69,6 @@ const struct command command_releases_diff = {
 	.summary = "list commits and settings between two releases",
 	.min_args = 2,
 	.max_args = 2,
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_releases_diff,
 };

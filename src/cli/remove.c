@@ -15,7 +15,7 @@ const struct command command_remove = {
 	.description =
 		"Its containers, its route in the proxy, its images and its history. Asks first.\n"
 		"Other services and the proxy itself stay; see 'deploy proxy remove'.",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_remove,
 };

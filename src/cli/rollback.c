@@ -32,7 +32,7 @@ const struct command command_rollback = {
 	.options = options,
 	.options_size = sizeof(struct rollback_options),
 	.max_args = 1,
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_rollback,
 };

@@ -30,7 +30,7 @@ const struct command command_setup = {
 		"'deploy push' does. Safe to run again.",
 	.options = options,
 	.options_size = sizeof(struct push_options),
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_setup,
 };

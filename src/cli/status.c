@@ -15,6 +15,6 @@ const struct command command_status = {
 	.description =
 		"Release, containers and their health, CPU and memory, disk, days that the\n"
 		"certificate is still good, and drift: what differs from the release on record.",
-	.needs = CLI_NEEDS_CONNECTION,
+	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_status,
 };
