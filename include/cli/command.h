@@ -30,8 +30,7 @@ extern const struct cli_option cli_global_options[];
 enum cli_needs {
 	CLI_NEEDS_NOTHING,
 	CLI_NEEDS_MANIFEST,   /* cli->config */
-	CLI_NEEDS_DEPLOYMENT, /* cli->deployment, --hosts and --roles checked */
-	CLI_NEEDS_CONNECTION, /* every selected host is connected */
+	CLI_NEEDS_DEPLOYMENT, /* cli->deployment; --hosts and --roles checked, nothing connected */
 };
 
 #define CLI_WORDS 1u /* options end at the first argument: the rest is another program's */

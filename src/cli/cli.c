@@ -74,9 +74,6 @@ static int run_command(struct cli *cli, struct error *err)
 	if (status == 0 && c->needs >= CLI_NEEDS_DEPLOYMENT) {
 		status = open_deployment(cli, typed, err);
 	}
-	if (status == 0 && c->needs >= CLI_NEEDS_DEPLOYMENT) {
-		status = deployment_connect(cli->deployment, err);
-	}
 	if (status == 0) {
 		status = c->run(cli, err);
 	}

@@ -182,11 +182,6 @@ PENDING struct deployment *deployment_new(const struct deployment_request *req, 
 	return NULL;
 }
 
-PENDING int deployment_connect(struct deployment *d, struct error *err)
-{
-	return pending(err);
-}
-
 PENDING void deployment_free(struct deployment *d)
 {
 }
