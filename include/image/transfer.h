@@ -21,6 +21,8 @@
 #define IMAGE_CACHE_MAX_DEFAULT ((uint64_t)5 << 30)
 
 struct docker;
+struct docker_image_list;
+struct docker_info;
 struct host;
 struct image_source;
 
@@ -63,11 +65,11 @@ size_t image_source_layers(const struct image_source *s);
 ERROR_CHECKED int image_source_publish(
 	struct image_source *s, const struct registry_auth *auth, struct error *err);
 
-/* What the observe step already knows about a host; every part may be missing. */
+/* What the observe step already knows about a host; every part may be missing. Borrowed. */
 struct image_known {
-	const struct strvec *image_ids; /* of GET /images/json ("sha256:..."); NULL: not asked */
-	const char *storage_driver;     /* `Driver` of GET /info; NULL: not asked */
-	bool containerd_store;          /* GET /info's DriverStatus: io.containerd.snapshotter.v1 */
+	const struct docker_image_list
+		*images;                /* GET /images/json without filter; NULL: not asked */
+	const struct docker_info *info; /* GET /info; NULL: not asked */
 };
 
 struct image_transfer_request {
@@ -92,8 +94,8 @@ struct image_transfer_result {
  * (told with ui_debug) unless it was forced.  Errors: ERROR_REMOTE; ERROR_MANIFEST when the image
  * is of another architecture than the host; ERROR_INTERRUPTED.
  *
- * Round trips on a ready host with known->image_ids: load and verify; one more to ask for them;
- * none but tagging when it is there.
+ * Round trips on a ready host with known->images and known->info: load and verify; one more to ask
+ * for them; none but tagging when it is there.
  */
 ERROR_CHECKED int image_transfer(struct image_source *s, const struct image_transfer_request *req,
 	struct image_transfer_result *result, struct error *err);
