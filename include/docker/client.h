@@ -14,7 +14,8 @@
  *
  * Errors: ERROR_REMOTE with the daemon's own message and err->status its HTTP status; ERROR_CONNECT
  * when no connection was had; ERROR_REMOTE with err->sys ETIMEDOUT, ECONNRESET, EPROTO (garbage) or
- * EMSGSIZE (too large) otherwise; ERROR_INTERRUPTED when cancelled.  err->host is set.
+ * EMSGSIZE (too large) otherwise; ERROR_INTERRUPTED when cancelled.  The host is not
+ * named here: the top of a host's work does it once (error_host with docker_host).
  */
 #pragma once
 
@@ -43,8 +44,9 @@ int docker_dial_local(void *ctx, struct error *err);
 
 struct docker;
 
-/* Does not connect yet. `host` for errors, NULL for none; both arguments are copied. */
+/* Does not connect yet. `host`: its name, or NULL; both arguments are copied. */
 struct docker *docker_new(const struct docker_dialer *dialer, const char *host);
+const char *docker_host(const struct docker *d); /* as given, borrowed */
 void docker_free(struct docker *d); /* closes idle connections; no call may be running */
 
 /* Time to an answer's head (default 60 s; calls that wait by nature add to it). */

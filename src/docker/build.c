@@ -87,7 +87,7 @@ int docker_build(struct docker *d, const struct docker_build_request *r,
 		.source = context,
 		.head_timeout_ms = DOCKER_BUILD_IDLE_MS};
 	CLEANUP_DOCKER_STREAM struct docker_stream *s = docker_stream_open(d, &req, err);
-	if (!s || docker_progress_read(d, s, DOCKER_BUILD_IDLE_MS, on_message, &b, err) != 0) {
+	if (!s || docker_progress_read(s, DOCKER_BUILD_IDLE_MS, on_message, &b, err) != 0) {
 		free(b.id);
 		return error_wrap(err, "build");
 	}

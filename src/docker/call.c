@@ -81,7 +81,7 @@ int docker_reply_error(
 	return docker_status_error(status, str_c(&body), body.len, err);
 }
 
-static int parse_body(const struct str *body, json_t **out, struct error *err)
+static void parse_body(const struct str *body, json_t **out, struct error *err)
 {
 	const char *text = str_c(body);
 	size_t len = body->len;
@@ -89,15 +89,13 @@ static int parse_body(const struct str *body, json_t **out, struct error *err)
 		len--;
 	}
 	if (len == 0 || (len == 2 && memcmp(text, "OK", 2) == 0)) {
-		return 0;
+		return;
 	}
 	json_error_t je;
 	*out = json_loadb(text, len, JSON_DECODE_ANY, &je);
 	if (!*out) {
-		return error_sys(
-			err, ERROR_REMOTE, EPROTO, "the daemon's answer is not whole JSON");
+		error_sys(err, ERROR_REMOTE, EPROTO, "the daemon's answer is not whole JSON");
 	}
-	return 0;
 }
 
 /* -1 only when the connection is of no use any more. */
@@ -111,17 +109,13 @@ static int read_answer(
 	}
 	op->done = true;
 	op->status = http_conn_status(c);
-	int rc;
 	if (op->status >= 300 && op->status != 304) {
-		rc = docker_status_error(op->status, str_c(&body), body.len, &op->err);
+		docker_status_error(op->status, str_c(&body), body.len, &op->err);
 	} else {
-		rc = parse_body(&body, &op->json, &op->err);
+		parse_body(&body, &op->json, &op->err);
 	}
 	if (body.p) {
 		explicit_bzero(body.p, body.cap); /* may be a container's environment */
-	}
-	if (rc != 0) {
-		docker_fail(d, &op->err);
 	}
 	return 0;
 }
@@ -207,7 +201,6 @@ int docker_run_ops(struct docker *d, struct docker_op *ops, size_t n, struct err
 			*err = (struct error){0};
 			continue;
 		}
-		docker_fail(d, err);
 		for (size_t i = 0; i < n; i++) {
 			if (!ops[i].done) {
 				ops[i].err = *err;

@@ -137,9 +137,9 @@ int docker_api(struct docker *d)
 	return api;
 }
 
-int docker_fail(const struct docker *d, struct error *err)
+const char *docker_host(const struct docker *d)
 {
-	return error_host(err, d->host);
+	return d->host;
 }
 
 static struct http_conn *dial(struct docker *d, struct error *err)
@@ -149,7 +149,6 @@ static struct http_conn *dial(struct docker *d, struct error *err)
 	}
 	int fd = d->dialer.dial(d->dialer.ctx, err);
 	if (fd < 0) {
-		docker_fail(d, err);
 		return NULL;
 	}
 	pthread_mutex_lock(&d->lock);
@@ -307,7 +306,7 @@ int docker_ping(struct docker *d, bool fresh, struct docker_ping *out, struct er
 			docker_release(d, c);
 		} else {
 			http_conn_free(c);
-			return docker_fail(d, err);
+			return -1;
 		}
 	}
 	pthread_mutex_lock(&d->lock);

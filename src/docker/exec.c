@@ -246,7 +246,6 @@ int docker_exec_run(struct docker *d, const char *container, const struct docker
 		return -1;
 	}
 	if (run(d, id, &r, input, deadline, sink, ctx, exit_code, err) != 0) {
-		docker_fail(d, err);
 		return error_wrap(err, "exec in container '%s'", container);
 	}
 	return 0;

@@ -171,7 +171,7 @@ static int transfer(struct docker *d, const struct docker_stream_request *req,
 	if (!s) {
 		return -1;
 	}
-	return docker_progress_read(d, s, DOCKER_TRANSFER_IDLE_MS, progress, ctx, err);
+	return docker_progress_read(s, DOCKER_TRANSFER_IDLE_MS, progress, ctx, err);
 }
 
 int docker_image_pull(struct docker *d, const char *reference, const char *platform,

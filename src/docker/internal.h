@@ -95,7 +95,6 @@ int docker_reply_error(
 int docker_message_error(const char *message, struct error *err); /* cleaned and cut */
 int docker_status_error(int status, const char *text, size_t len, struct error *err);
 int docker_head_ms(struct docker *d);
-int docker_fail(const struct docker *d, struct error *err); /* names the host; returns -1 */
 void docker_count(struct docker *d, struct http_conn *c, uint64_t requests, uint64_t exchanges);
 
 /* -- path.c: request paths -- */
@@ -163,8 +162,8 @@ ERROR_CHECKED int docker_lookup_one(struct docker *d, enum docker_lookup_kind ki
 
 #define DOCKER_READ_SIZE ((size_t)64 << 10)
 /* Reads framed (or, with a TTY, raw) output to its end. */
-ERROR_CHECKED int docker_frames_read(struct docker *d, struct docker_stream *s, bool tty,
-	int timeout_ms, frames_sink *sink, void *ctx, struct error *err);
+ERROR_CHECKED int docker_frames_read(struct docker_stream *s, bool tty, int timeout_ms,
+	frames_sink *sink, void *ctx, struct error *err);
 
 /* -- progress.c -- */
 
@@ -172,7 +171,7 @@ ERROR_CHECKED int docker_frames_read(struct docker *d, struct docker_stream *s, 
  * Reads a stream of progress messages to its end; an "error" message is the error.  `progress` and
  * `on_aux` may be NULL; idle_ms bounds the silence between two.
  */
-ERROR_CHECKED int docker_progress_read(struct docker *d, struct docker_stream *s, int idle_ms,
+ERROR_CHECKED int docker_progress_read(struct docker_stream *s, int idle_ms,
 	docker_progress_fn *progress, void *ctx, struct error *err);
 
 #define DOCKER_TRANSFER_IDLE_MS (15 * 60 * 1000)

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int docker_frames_read(struct docker *d, struct docker_stream *s, bool tty, int timeout_ms,
-	frames_sink *sink, void *ctx, struct error *err)
+int docker_frames_read(struct docker_stream *s, bool tty, int timeout_ms, frames_sink *sink,
+	void *ctx, struct error *err)
 {
 	struct frames frames;
 	char *buf = xcalloc(1, DOCKER_READ_SIZE);
@@ -35,7 +35,7 @@ int docker_frames_read(struct docker *d, struct docker_stream *s, bool tty, int 
 		}
 	}
 	free(buf);
-	return rc == -1 ? docker_fail(d, err) : 0;
+	return rc == -1 ? -1 : 0;
 }
 
 static void logs_path(const char *name, const struct docker_logs_request *r, struct str *out)
@@ -82,7 +82,7 @@ int docker_container_logs(struct docker *d, const char *name, const struct docke
 		return -1;
 	}
 	int timeout_ms = req->follow ? -1 : docker_head_ms(d);
-	if (docker_frames_read(d, s, req->tty, timeout_ms, sink, ctx, err) != 0) {
+	if (docker_frames_read(s, req->tty, timeout_ms, sink, ctx, err) != 0) {
 		return error_wrap(err, "logs of container '%s'", name);
 	}
 	return 0;
@@ -131,7 +131,7 @@ int docker_container_tail(
 	if (!s || is_tty(d, name, s, &tty, err) != 0) {
 		return -1;
 	}
-	if (docker_frames_read(d, s, tty, docker_head_ms(d), keep_end, out, err) != 0) {
+	if (docker_frames_read(s, tty, docker_head_ms(d), keep_end, out, err) != 0) {
 		return error_wrap(err, "logs of container '%s'", name);
 	}
 	return 0;

@@ -82,7 +82,7 @@ static bool right_type(const struct docker_lookup *l, const json_t *j)
 static void take(struct docker_lookup *l, struct docker_op *op)
 {
 	if (op->err.kind != ERROR_NONE) {
-		if (op->err.status != 404) {
+		if (!op->done || op->err.status != 404) {
 			l->err = op->err;
 			wrap(l, &l->err);
 		}
@@ -114,11 +114,12 @@ int docker_lookup(struct docker *d, struct docker_lookup *items, size_t n, struc
 		ops[i].path = paths[i];
 		ops[i].timeout_ms = docker_head_ms(d) * kinds[items[i].kind].slow;
 	}
-	int rc = docker_run_ops(d, ops, n, err);
+	struct error broken = {0};
+	int rc = 0;
+	bool failed = docker_run_ops(d, ops, n, &broken) != 0; /* each item has it too */
 	for (size_t i = 0; i < n; i++) {
 		take(&items[i], &ops[i]);
 		if (rc == 0 && items[i].err.kind != ERROR_NONE) {
-			docker_fail(d, &items[i].err);
 			*err = items[i].err;
 			rc = -1;
 		}
@@ -127,6 +128,10 @@ int docker_lookup(struct docker *d, struct docker_lookup *items, size_t n, struc
 	docker_ops_fini(ops, n);
 	free(ops);
 	free(paths);
+	if (failed && rc == 0) {
+		*err = broken;
+		return -1;
+	}
 	return rc;
 }
 
@@ -140,7 +145,6 @@ int docker_lookup_path(struct docker *d, enum docker_lookup_kind kind, const cha
 	int rc = docker_run_op(d, &op, &j, err);
 	if (rc == 0 && !right_type(&l, j)) {
 		rc = error_set(err, ERROR_REMOTE, "the daemon's answer is of another kind");
-		docker_fail(d, err);
 	}
 	if (rc != 0) {
 		wrap(&l, err);

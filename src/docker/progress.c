@@ -57,8 +57,8 @@ static int on_line(void *ctx, const char *line, size_t len)
 	return 0;
 }
 
-int docker_progress_read(struct docker *d, struct docker_stream *s, int idle_ms,
-	docker_progress_fn *progress, void *ctx, struct error *err)
+int docker_progress_read(struct docker_stream *s, int idle_ms, docker_progress_fn *progress,
+	void *ctx, struct error *err)
 {
 	struct reader r = {.progress = progress, .ctx = ctx, .err = err};
 	struct lines lines;
@@ -89,5 +89,5 @@ int docker_progress_read(struct docker *d, struct docker_stream *s, int idle_ms,
 		}
 	}
 	lines_fini(&lines);
-	return rc != 0 || r.failed ? docker_fail(d, err) : 0;
+	return rc != 0 || r.failed ? -1 : 0;
 }

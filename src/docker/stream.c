@@ -95,7 +95,6 @@ static struct http_conn *open_conn(
 			http_conn_free(c);
 		}
 		if (!again) {
-			docker_fail(d, err);
 			return NULL;
 		}
 		*err = (struct error){0};
@@ -119,11 +118,7 @@ ssize_t docker_stream_read(
 	struct docker_stream *s, void *buf, size_t n, int timeout_ms, struct error *err)
 {
 	struct http_timer t = http_timer_start(timeout_ms);
-	ssize_t got = http_conn_body(s->c, buf, n, &t, err);
-	if (got == -1) {
-		docker_fail(s->d, err);
-	}
-	return got;
+	return http_conn_body(s->c, buf, n, &t, err);
 }
 
 int docker_stream_fd(const struct docker_stream *s)
@@ -156,7 +151,6 @@ int docker_hijack(struct docker *d, const struct docker_stream_request *req, str
 	if ((status != 101 && status != 200) || http_conn_buffered(c) > 0) {
 		error_sys(err, ERROR_REMOTE, EPROTO,
 			"the daemon answered HTTP %d to taking the connection over", status);
-		docker_fail(d, err);
 	} else {
 		fd = http_conn_take_fd(c);
 	}

@@ -122,8 +122,7 @@ int docker_wait_next(struct docker_wait *w, int timeout_ms, int *exit_code, stru
 		const char *message = json_str_at(j, "Error.Message", "");
 		*exit_code = docker_clamp_int(json_int_at(j, "StatusCode", -1));
 		if (*message) {
-			docker_message_error(message, err);
-			rc = docker_fail(w->o.d, err);
+			rc = docker_message_error(message, err);
 		}
 	}
 	return rc < 0 ? error_wrap(err, "wait for container '%s'", w->name) : rc;
