@@ -8,12 +8,12 @@ struct ssh_exec_request {
 	const char *command; /* NULL: the login shell */
 	bool pty;
 	const char *term; /* with pty; NULL: "xterm" */
-	int cols, rows;	  /* with pty; 0: 80x24 */
+	int cols, rows;   /* with pty; 0: 80x24 */
 };
 
 /* A running command. Zero-initialise; ssh_exec_fini() closes what is still open. */
 struct ssh_exec {
-	int fd;	    /* its stdin (write) and stdout (read); yours to close or to hand on (-1 then) */
+	int fd; /* its stdin (write) and stdout (read); yours to close or to hand on (-1 then) */
 	int err_fd; /* its stderr (read); -1 with a pty */
 	struct ssh_exec_state *state;
 };

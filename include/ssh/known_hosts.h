@@ -9,10 +9,12 @@
 
 #include <stddef.h>
 
+/* In rising order: what decides when several lines name a host. */
 enum ssh_known {
-	SSH_KNOWN_MATCH,   /* that key is known for that host */
 	SSH_KNOWN_UNKNOWN, /* no key of that host is known */
-	SSH_KNOWN_CHANGED, /* other keys are known, of this type or another */
+	SSH_KNOWN_OTHER,   /* only keys of other types are known */
+	SSH_KNOWN_CHANGED, /* another key of this type is known */
+	SSH_KNOWN_MATCH,   /* that key is known for that host */
 	SSH_KNOWN_REVOKED, /* @revoked */
 };
 
@@ -24,8 +26,8 @@ struct ssh_known_place {
 };
 
 /*
- * Pure: looks `host` (already "[host]:port" when the port is not 22) and the key blob up in the text
- * of one file.
+ * Pure: looks `host` (already "[host]:port" when the port is not 22) and the key blob up in the
+ * text of one file.
  */
 enum ssh_known ssh_known_hosts_lookup(const char *text, size_t len, const char *host,
 	const void *key, size_t key_len, int *line, bool *authority);

@@ -10,8 +10,8 @@ struct ssh_listener;
  * Asks the server to listen on host:port (port 0: it chooses; *bound gets it).  ERROR_REMOTE when
  * it refuses (AllowTcpForwarding no, or the port is taken).
  */
-ERROR_CHECKED struct ssh_listener *ssh_listen(struct ssh_session *s, const char *host, int port,
-	int *bound, struct error *err);
+ERROR_CHECKED struct ssh_listener *ssh_listen(
+	struct ssh_session *s, const char *host, int port, int *bound, struct error *err);
 
 /* Readable when a connection waits, or the listener is over. Borrowed. */
 int ssh_listener_fd(const struct ssh_listener *l);

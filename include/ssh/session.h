@@ -41,7 +41,8 @@ ERROR_CHECKED struct ssh_session *ssh_session_open(const struct ssh_target *targ
 void ssh_session_close(struct ssh_session *s);
 
 bool ssh_session_alive(struct ssh_session *s);
-/* Why it is dead: sets *err (ERROR_CONNECT, "connection lost: ...") and returns -1; 0 while alive. */
+/* Why it is dead: sets *err (ERROR_CONNECT, "connection lost: ...") and returns -1; 0 while alive.
+ */
 ERROR_CHECKED int ssh_session_error(struct ssh_session *s, struct error *err);
 /* Cuts it at once from any thread, as a lost network would: descriptors read EOF. */
 void ssh_session_abort(struct ssh_session *s, const char *why);
@@ -49,12 +50,12 @@ void ssh_session_abort(struct ssh_session *s, const char *why);
 const char *ssh_session_host(const struct ssh_session *s); /* as written in the manifest */
 
 struct ssh_stats {
-	uint64_t sent;	   /* bytes on the wire since connect(), encryption included */
+	uint64_t sent; /* bytes on the wire since connect(), encryption included */
 	uint64_t received;
-	unsigned opened;   /* channels opened so far */
-	unsigned open;	   /* open now */
-	int connect_ms;	   /* TCP, handshake and login */
-	int rtt_us;	   /* smoothed round trip as the kernel's TCP sees it; 0: not known */
+	unsigned opened; /* channels opened so far */
+	unsigned open;   /* open now */
+	int connect_ms;  /* TCP, handshake and login */
+	int rtt_us;      /* smoothed round trip as the kernel's TCP sees it; 0: not known */
 };
 void ssh_session_stats(struct ssh_session *s, struct ssh_stats *stats);
 
@@ -63,15 +64,16 @@ void ssh_session_stats(struct ssh_session *s, struct ssh_stats *stats);
  * the server refused; error.status is the SSH open-failure reason where there is one
  * (SSH_OPEN_PROHIBITED: AllowTcpForwarding or AllowStreamLocalForwarding is "no").
  */
-#define SSH_OPEN_PROHIBITED	1 /* RFC 4254, 5.1 */
+#define SSH_OPEN_PROHIBITED     1 /* RFC 4254, 5.1 */
 #define SSH_OPEN_CONNECT_FAILED 2
-#define SSH_OPEN_UNKNOWN_TYPE	3
-#define SSH_OPEN_SHORTAGE	4
+#define SSH_OPEN_UNKNOWN_TYPE   3
+#define SSH_OPEN_SHORTAGE       4
 
 /* A unix socket of the server (direct-streamlocal@openssh.com, OpenSSH's PROTOCOL, 2.4). */
 ERROR_CHECKED int ssh_open_unix(struct ssh_session *s, const char *path, struct error *err);
 /* A TCP connection from the server to host:port, as the server sees it. */
-ERROR_CHECKED int ssh_open_tcp(struct ssh_session *s, const char *host, int port, struct error *err);
+ERROR_CHECKED int ssh_open_tcp(
+	struct ssh_session *s, const char *host, int port, struct error *err);
 /* A subsystem ("sftp"). Returns once the channel is open: the request's reply is not waited for. */
 ERROR_CHECKED int ssh_subsystem(struct ssh_session *s, const char *name, struct error *err);
 

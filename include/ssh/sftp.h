@@ -61,8 +61,8 @@ void sftp_entries_fini(struct sftp_entries *e);
 /* What became of one operation; filled when the batch has run. Stays with the batch. */
 struct sftp_op {
 	enum sftp_status status;
-	struct error error;	     /* set unless SFTP_OK; ERROR_REMOTE, names the path */
-	struct str data;	     /* read: the bytes; realpath: the path */
+	struct error error;          /* set unless SFTP_OK; ERROR_REMOTE, names the path */
+	struct str data;             /* read: the bytes; realpath: the path */
 	struct sftp_attrs attrs;     /* stat; append: as they are after it */
 	struct sftp_entries entries; /* list, without "." and ".." */
 };
@@ -80,7 +80,7 @@ struct sftp_op *sftp_stat(struct sftp_batch *b, const char *path);
 struct sftp_op *sftp_list(struct sftp_batch *b, const char *path, size_t max_entries);
 struct sftp_op *sftp_realpath(struct sftp_batch *b, const char *path);
 struct sftp_op *sftp_mkdirs(struct sftp_batch *b, const char *path, mode_t mode); /* mkdir -p */
-struct sftp_op *sftp_mkdir(struct sftp_batch *b, const char *path, mode_t mode); /* SFTP_EXIST */
+struct sftp_op *sftp_mkdir(struct sftp_batch *b, const char *path, mode_t mode);  /* SFTP_EXIST */
 struct sftp_op *sftp_rmdir(struct sftp_batch *b, const char *path);
 struct sftp_op *sftp_remove(struct sftp_batch *b, const char *path); /* a file */
 /* A folder with all in it, or a file; symbolic links are removed, not followed. */
