@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All sessions of a run: one per user, host and port, shared by whoever asks; one per jump host,
- * shared by all behind it; connects are bounded (`parallel` at once, and 8 handshakes at once to one
- * address: sshd's MaxStartups is 10:30:100).  Thread-safe: call ssh_fabric_connect() from as many
- * workers as there are hosts.
+ * shared by all behind it; connects are bounded (`parallel` at once, and 8 handshakes at once to
+ * one address: sshd's MaxStartups is 10:30:100).  Thread-safe: call ssh_fabric_connect() from as
+ * many workers as there are hosts.
  */
 #pragma once
 
