@@ -169,7 +169,8 @@ deploy_fails() {
 
 deploy_start() {
 	deploy_files
-	(cd "$APP" && exec 3>&- && deploy_env setsid "$DEPLOY_BIN" "$@") \
+	# A shell without job control ignores SIGINT for what it starts: undo that.
+	(cd "$APP" && exec 3>&- && deploy_env env --default-signal=INT,QUIT setsid "$DEPLOY_BIN" "$@") \
 		</dev/null >"$DEPLOY_STDOUT" 2>"$DEPLOY_STDERR" 3>&- &
 	DEPLOY_JOB=$!
 	# The tool itself, and not the shell around it: it is what gets the signals.

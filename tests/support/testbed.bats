@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The test bed itself: what the end-to-end tests take for granted. It needs no
 # binary of the tool.
+# shellcheck disable=SC2030,SC2031,SC2034 # bats runs each test in a process of its own
 
 setup_file() {
 	load helpers
@@ -253,4 +254,64 @@ ping_ms() {
 	load_stop
 	assert_no_failures
 	assert_equal "$(load_value '.bodies[0].body')" unknown
+}
+
+# sample_image NAME: of the repository as it is committed.
+sample_image() { git -C "$APP" archive HEAD | DOCKER_BUILDKIT=0 docker build -q -t "$1" - >/dev/null; }
+
+@test "the sample application does what files of its repository say" {
+	app_repo --driver nginx --release h1 h2
+	grep -q "driver: nginx" "$APP/deploy.yml"
+	app_commit "Break it" unhealthy="database gone" start-delay-ms=200 release-fails="no table"
+	sample_image bed-sample:1
+	docker rm -f bed-sample >/dev/null 2>&1 || true
+	docker run -d --name bed-sample --network host -e PORT=3999 bed-sample:1 >/dev/null
+	eventually 5 assert_serves "version 1" http://127.0.0.1:3999/
+	assert_serves "database gone" http://127.0.0.1:3999/up
+	assert_equal "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:3999/up)" 503
+	run docker exec bed-sample release
+	assert_equal "$status" 4 "status of the release command"
+	curl -s -o "$BATS_TEST_TMPDIR/slow" 'http://127.0.0.1:3999/slow?ms=800' 3>&- &
+	sleep 0.2
+	docker stop -t 5 bed-sample >/dev/null
+	wait
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/slow")" "version 1" "the answer in flight at SIGTERM"
+	assert_equal "$(docker inspect -f '{{.State.ExitCode}}' bed-sample)" 0
+	docker rm bed-sample
+	app_commit "Crash" crash="no such column" unhealthy-
+	sample_image bed-sample:1
+	run docker run --rm bed-sample:1
+	assert_equal "$status" 3 "status of a crash"
+	assert_equal "${lines[1]}" "no such column"
+	docker rmi bed-sample:1
+}
+
+@test "the tool's runs are judged, awaited and interrupted" {
+	app_repo h1
+	DEPLOY_BIN=$BATS_TEST_TMPDIR/deploy
+	cat >"$DEPLOY_BIN" <<-'END'
+	#!/bin/bash
+	trap 'echo interrupted >&2; exit 130' INT
+	echo "out $PWD"; echo "err $HOME" >&2
+	[ "$1" != sleep ] || for _ in {1..100}; do sleep 0.1; done
+	exit "${1:-0}"
+	END
+	chmod +x "$DEPLOY_BIN"
+	deploy_ok 0
+	assert_stdout "^out $APP$"
+	assert_stderr "^err $BATS_TEST_TMPDIR/home$"
+	deploy_fails 6 6
+	run deploy_ok 5
+	[ "$status" -ne 0 ]
+	deploy_start sleep
+	deploy_await '^out'
+	deploy_signal -INT
+	deploy_wait
+	assert_equal "$DEPLOY_STATUS" 130
+	assert_stderr interrupted
+	deploy_start sleep
+	deploy_await '^out'
+	deploy_signal -9
+	deploy_wait
+	assert_equal "$DEPLOY_STATUS" 137
 }
