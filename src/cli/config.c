@@ -6,7 +6,10 @@
 static int run_config(struct cli *cli, struct error *err)
 {
 	if (ui_is_json(cli->ui)) {
-		ui_json(cli->ui, config_to_json(cli->config));
+		json_t *config = config_to_json(cli->config);
+
+		json_object_set_new(config, "result", json_string("manifest"));
+		ui_json(cli->ui, config);
 		return 0;
 	}
 	CLEANUP_FREE char *text = config_to_yaml(cli->config);

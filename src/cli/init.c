@@ -133,8 +133,9 @@ static void show(struct ui *ui, const struct outcome *outcome, const struct init
 	}
 	ui_print(ui,
 		"Next: put your server into deploy.yml, then 'deploy check' and 'deploy setup'.");
-	ui_json(ui, json_pack("{s:o, s:o, s:b}", "created", list_json(&outcome->created), "kept",
-			    list_json(&outcome->kept), "dockerfile", facts->dockerfile));
+	ui_json(ui, json_pack("{s:s, s:o, s:o, s:b}", "result", "init", "created",
+			    list_json(&outcome->created), "kept", list_json(&outcome->kept),
+			    "dockerfile", facts->dockerfile));
 }
 
 static int found_kamal(struct ui *ui)
@@ -144,7 +145,8 @@ static int found_kamal(struct ui *ui)
 		"See what it comes to with 'deploy config', then 'deploy check' and 'deploy "
 		"push'.\n"
 		".kamal/secrets and .kamal/hooks are used as long as there is no .deploy folder.");
-	ui_json(ui, json_pack("{s:[], s:[s]}", "created", "kept", "config/deploy.yml"));
+	ui_json(ui, json_pack("{s:s, s:[], s:[s]}", "result", "init", "created", "kept",
+			    "config/deploy.yml"));
 	return 0;
 }
 

@@ -39,8 +39,8 @@ static void show(struct ui *ui, struct ui_table *table, const struct row *row)
 	const char *cells[] = {row->name, row->value, row->used_as, row->error.text};
 
 	ui_table_row(table, cells);
-	ui_json(ui, json_pack("{s:s, s:s, s:s, s:s?}", "secret", row->name, "value", row->value,
-			    "used_as", row->used_as, "error",
+	ui_json(ui, json_pack("{s:s, s:s, s:s, s:s, s:s?}", "result", "secret", "name", row->name,
+			    "value", row->value, "used_as", row->used_as, "error",
 			    row->error.text[0] != '\0' ? row->error.text : NULL));
 }
 

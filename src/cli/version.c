@@ -4,7 +4,7 @@
 static int run_version(struct cli *cli, struct error *err)
 {
 	ui_print(cli->ui, "deploy %s", DEPLOY_VERSION);
-	ui_json(cli->ui, json_pack("{s:s}", "version", DEPLOY_VERSION));
+	ui_json(cli->ui, json_pack("{s:s, s:s}", "result", "tool", "version", DEPLOY_VERSION));
 	return 0;
 }
 
