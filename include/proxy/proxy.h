@@ -19,10 +19,9 @@
  * Order of a push, per host (round trips in brackets):
  *
  *   p = proxy_open()          reads what is there [2, beside other work]
- *   proxy_stage(p, svc)       conflicts, certificates, validation by the proxy itself when more than
- *                             the upstreams changed; writes nothing that is live [1, or 5]
- *   proxy_probe(p, name)      each candidate answers through the proxy [2; beside the health watch]
- *   proxy_counts_begin(p)     [1]
+ *   proxy_stage(p, svc)       conflicts, certificates, validation by the proxy itself when more
+ * than the upstreams changed; writes nothing that is live [1, or 5] proxy_probe(p, name)      each
+ * candidate answers through the proxy [2; beside the health watch] proxy_counts_begin(p)     [1]
  *   proxy_switch(p, svc)      one rename, one reload, verified; else put back [3]
  *   proxy_drain(p, ...)       [0-1, then as long as requests are in flight]
  *   proxy_counts_end(p)       [1-2]
@@ -41,12 +40,12 @@ struct proxy; /* one service on one host; use from one thread at a time */
 
 /* The driver's container and shared settings; the same for all services of a host. */
 struct proxy_config {
-	const char *driver;  /* "caddy", "nginx" */
+	const char *driver; /* "caddy", "nginx" */
 	const char *image;
 	const char *network; /* "deploy" */
 	int http_port, https_port;
-	const char *acme_email;	 /* or NULL */
-	const char *acme_server; /* directory URL; NULL: the driver's default */
+	const char *acme_email;               /* or NULL */
+	const char *acme_server;              /* directory URL; NULL: the driver's default */
 	const struct config_options *options; /* of the container; or NULL */
 };
 void proxy_config_init(struct proxy_config *pc, const struct config *c);
@@ -61,8 +60,8 @@ ERROR_CHECKED int proxy_driver_check(const char *driver, struct error *err);
 enum proxy_boot_outcome { PROXY_BOOTED, PROXY_STARTED, PROXY_RECONFIGURED, PROXY_UNCHANGED };
 struct proxy_boot_result {
 	enum proxy_boot_outcome outcome;
-	char *drift; /* how the running container differs from the manifest ("image ...; ports ..."),
-			mended by proxy_reboot(); or NULL. The caller frees. */
+	char *drift; /* how the running container differs from the manifest ("image ...; ports
+			..."), mended by proxy_reboot(); or NULL. The caller frees. */
 };
 /*
  * Makes sure that it runs: network, folders, image (pulled when missing), container, main
@@ -80,8 +79,7 @@ ERROR_CHECKED int proxy_boot(struct host *h, const struct proxy_config *pc,
 ERROR_CHECKED int proxy_reboot(struct host *h, const struct proxy_config *pc, int drain_ms,
 	int *gap_ms, struct error *err);
 /* Stops and removes it; `data`: its folder too (certificates!). */
-ERROR_CHECKED int proxy_remove(
-	struct host *h, const char *driver, bool data, struct error *err);
+ERROR_CHECKED int proxy_remove(struct host *h, const char *driver, bool data, struct error *err);
 
 struct proxy_details {
 	bool present, running;
@@ -116,9 +114,9 @@ ERROR_CHECKED char *proxy_render(
 	const struct proxy *p, const struct proxy_service *svc, struct error *err);
 
 /*
- * Prepares a switch to `svc` (its `live` may still be empty): refuses a host and prefix that another
- * service has, by its name; puts the given certificate there; lets the proxy validate the new
- * configuration.  Nothing that serves is touched.
+ * Prepares a switch to `svc` (its `live` may still be empty): refuses a host and prefix that
+ * another service has, by its name; puts the given certificate there; lets the proxy validate the
+ * new configuration.  Nothing that serves is touched.
  */
 ERROR_CHECKED int proxy_stage(struct proxy *p, const struct proxy_service *svc, struct error *err);
 
@@ -145,8 +143,8 @@ ERROR_CHECKED int proxy_switch_back(struct proxy *p, struct error *err);
 ERROR_CHECKED int proxy_in_flight(
 	struct proxy *p, const struct strvec *names, int *count, struct error *err);
 /* Waits until that is 0; *left: how many there still were after timeout_ms. */
-ERROR_CHECKED int proxy_drain(struct proxy *p, const struct strvec *names, int timeout_ms,
-	int *left, struct error *err);
+ERROR_CHECKED int proxy_drain(
+	struct proxy *p, const struct strvec *names, int timeout_ms, int *left, struct error *err);
 
 /*
  * Requests between begin and end, from the proxy's own access log.  `failed`: the proxy had to
@@ -159,8 +157,9 @@ struct proxy_upstream_counts {
 };
 VEC_TYPE(proxy_upstream_counts_vec, struct proxy_upstream_counts);
 struct proxy_counts {
-	uint64_t served, failed, errors; /* served: all requests that were answered, failed not among them */
-	bool partial; /* the log was too long to read whole: the last 16 MiB count */
+	uint64_t served, failed,
+		errors; /* served: all requests that were answered, failed not among them */
+	bool partial;   /* the log was too long to read whole: the last 16 MiB count */
 	struct proxy_upstream_counts_vec upstreams;
 };
 ERROR_CHECKED int proxy_counts_begin(struct proxy *p, struct error *err);

@@ -19,7 +19,7 @@
 struct proxy_service {
 	const char *service;
 	const char *destination; /* or NULL */
-	const char *release;	 /* of the live containers, shown by status ("3f2a1c"); or NULL */
+	const char *release;     /* of the live containers, shown by status ("3f2a1c"); or NULL */
 
 	const struct strvec *hosts;    /* or NULL/empty: every host ("catch-all") */
 	const struct strvec *prefixes; /* "/api", or NULL/empty: "/" */
@@ -31,16 +31,16 @@ struct proxy_service {
 	const char *certificate_digest; /* filled in by proxy_*(): names the files on the server */
 	bool ssl_redirect;
 
-	const char *health_path; /* asked when a switch is verified; NULL: "/" */
-	int response_timeout_ms; /* to the first byte of an answer; 0: 30 s */
+	const char *health_path;  /* asked when a switch is verified; NULL: "/" */
+	int response_timeout_ms;  /* to the first byte of an answer; 0: 30 s */
 	int64_t max_request_body; /* bytes, 0: no limit */
 	bool buffer_requests, buffer_responses;
 	bool forward_headers; /* trust X-Forwarded-* of the client (a load balancer in front) */
 
 	struct strvec live; /* container names that get the traffic; owned: proxy_service_fini() */
 	/*
-	 * Names kept in the configuration so that their in-flight requests can be counted; they get no
-	 * request.  Filled in by proxy_switch().
+	 * Names kept in the configuration so that their in-flight requests can be counted; they get
+	 * no request.  Filled in by proxy_switch().
 	 */
 	struct strvec draining;
 
@@ -66,16 +66,17 @@ ERROR_CHECKED int proxy_service_check(const struct proxy_service *s, struct erro
  * back.  Owned.
  */
 struct proxy_state {
-	bool present;	/* a fragment of ours is there */
-	bool edited;	/* its digest does not match: changed by hand */
+	bool present;                          /* a fragment of ours is there */
+	bool edited;                           /* its digest does not match: changed by hand */
 	char *service, *destination, *release; /* destination, release: "" when none */
-	char *id;	/* of this very content; the running proxy tells it too */
+	char *id; /* of this very content; the running proxy tells it too */
 	struct strvec hosts, prefixes, live, draining;
 	int app_port;
 	enum config_tls tls;
-	bool maintenance;
-	char *message;
-	char *shape; /* digest of all but the upstreams: same shape, same validity */
+	char *certificate; /* its digest, "" when none is given */
+	bool strip, redirect, maintenance;
+	char *message; /* "" when none */
+	char *shape;   /* digest of all but the upstreams: same shape, same validity */
 };
 /* Reads the header. Text that is no fragment gives present = false. */
 void proxy_state_parse(struct proxy_state *st, const char *text, size_t len);

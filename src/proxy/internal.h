@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this folder share. */
+#pragma once
+
+#include "proxy/driver.h"
+
+/* A service's own fragment, and those of the others, as read. */
+struct proxy_other {
+	char *key;
+	struct proxy_state state;
+};
+VEC_TYPE(proxy_others, struct proxy_other);
+
+/* A file as it was before a switch, to put it back. */
+struct proxy_file {
+	char *path; /* relative to the driver's folder */
+	char *text; /* NULL: there is none */
+};
+VEC_TYPE(proxy_files, struct proxy_file);
+
+VEC_TYPE(proxy_pids, int);
+
+struct proxy {
+	struct host *host;
+	struct proxy_config config;
+	const struct proxy_driver *driver;
+	char *container; /* name */
+	char *root;      /* absolute folder of the driver on the server */
+	char *service, *destination, *key, *sid;
+	long version;             /* of the running proxy; 0 not known */
+	struct proxy_state state; /* what the file says */
+	struct proxy_others others;
+	struct proxy_files undo; /* as they were before the last switch */
+	bool can_undo;
+	struct proxy_files staged; /* complete in next/<key>/, one rename away */
+	struct proxy_files seen;   /* those of the service's files that were read, as on disk */
+	bool stale;                /* caddy: another load undid ours */
+	struct ssh_pending *pending;
+	const char *pending_socket;
+	/* nginx: the master and its workers before the reload, as the host sees them. */
+	int master;
+	struct proxy_pids workers;
+	/* Access log: where counting began. */
+	uint64_t log_offset;
+	bool counting;
+};
+
+#define PROXY_TIMEOUT_MS 15000 /* one exchange with the server */
+#define PROXY_VERIFY_MS  5000  /* new containers have to answer through the proxy by then */
+
+char *proxy_path(const struct proxy *p, const char *relative); /* absolute; the caller frees */
+
+/* sites.c: which prefix of a host belongs to whom. */
+ERROR_CHECKED int proxy_conflicts(
+	const struct proxy *p, const struct proxy_service *svc, struct error *err);
+/* All files that `svc` wants, the fragment first; `dir` as in struct proxy_render. */
+void proxy_plan_files(const struct proxy *p, const struct proxy_service *svc, const char *dir,
+	struct proxy_files *out);
+/* Files of ours that `want` no longer has, or sites that lose our claim: with their new text or
+ * NULL. */
+void proxy_plan_removals(
+	const struct proxy *p, const struct proxy_files *want, struct proxy_files *out);
+const char *proxy_files_get(const struct proxy_files *f, const char *path); /* NULL: not there */
+bool proxy_files_has(const struct proxy_files *f, const char *path);
+void proxy_files_set(struct proxy_files *f, const char *path, const char *text);
+void proxy_files_fini(struct proxy_files *f);
+
+/* admin.c: HTTP over the proxy's unix sockets. */
+struct proxy_request {
+	const char *socket; /* "admin.sock", "probe.sock" */
+	const char *host;   /* "" for an empty one */
+	const char *method, *target, *type;
+	const char *upstream; /* PROXY_HEADER ("name:port"), or NULL */
+	const char *host_for; /* with upstream: the Host that the container sees */
+	bool https;           /* with upstream: what X-Forwarded-Proto says */
+	const void *body;
+	size_t body_len;
+	int timeout_ms;
+};
+/* Begins a connection beside other work, for the next proxy_http() to that socket. */
+void proxy_prepare(struct proxy *p, const char *socket);
+void proxy_unprepare(struct proxy *p);
+ERROR_CHECKED int proxy_http(struct proxy *p, const struct proxy_request *req,
+	struct http_reply *reply, struct error *err);
+
+/* nginx.c: established connections from an address to a local port in the text of /proc/PID/net/tcp
+ * or tcp6; remote_hex: 8 digits as there. */
+int proxy_count_connections(const char *text, int port, const char *remote_hex);
+
+/* counts.c: adds a piece of the access log (whole lines). names: address -> container; may be NULL.
+ */
+void proxy_counts_add(struct proxy_counts *c, const struct proxy_driver *d, const char *key,
+	const struct strmap *names, const char *text, size_t len);
+/* boot.c */
+ERROR_CHECKED int proxy_exec(struct proxy *p, const struct strvec *argv, struct str *out,
+	int *exit_code, struct error *err);
+/* The version that proxy_boot() found; 0 when it did not run yet. */
+long proxy_facts_version(const char *text, size_t len);
+
+/* proxy.c: without reading anything. */
+ERROR_CHECKED struct proxy *proxy_new(struct host *h, const struct proxy_config *pc,
+	const char *service, const char *destination, struct error *err);
+
+static inline char *take_text(char **s)
+{
+	char *taken = *s;
+	*s = NULL;
+	return taken;
+}

@@ -1,0 +1,677 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One service on one host: what is there, stage, switch, put back.
+ *
+ * The order of a switch: all files lie complete in next/<key>/ (fsynced); they are renamed over the
+ * live ones in one flight, the fragment first, since the others may refer to what it defines; the
+ * proxy loads; the new containers answer through it.  Whatever fails puts the old texts back.
+ */
+#include "internal.h"
+
+#include "util/cancel.h"
+#include "util/clock.h"
+#include "util/digest.h"
+
+#include <string.h>
+
+#define MAX_SERVICES 256
+
+/* -- Reading -- */
+
+static char *fragment_path(const struct proxy *p)
+{
+	return xasprintf("services/%s.%s", p->key, p->driver->ext);
+}
+
+/* "reportify@staging.caddy": the key, when the name is one of a fragment. The caller frees. */
+static char *key_of(const struct proxy *p, const char *name)
+{
+	CLEANUP_FREE char *ext = xasprintf(".%s", p->driver->ext);
+	return *name != '.' && str_ends(name, ext) ? xstrndup(name, strlen(name) - strlen(ext))
+						   : NULL;
+}
+
+static int read_others(struct proxy *p, const struct sftp_op *list, struct error *err)
+{
+	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
+	struct sftp_op *ops[MAX_SERVICES];
+	for (size_t i = 0; list->status == SFTP_OK && i < list->entries.len; i++) {
+		CLEANUP_FREE char *key = key_of(p, list->entries.p[i].name);
+		if (key && !str_eq(key, p->key) && p->others.len < MAX_SERVICES) {
+			CLEANUP_FREE char *relative =
+				xasprintf("services/%s", list->entries.p[i].name);
+			CLEANUP_FREE char *path = proxy_path(p, relative);
+			struct proxy_other o = {.key = take_text(&key)};
+			ops[p->others.len] = sftp_read(b, path, PROXY_MAX_FRAGMENT);
+			vec_push(&p->others, o);
+		}
+	}
+	int rc = p->others.len ? sftp_run(b, PROXY_TIMEOUT_MS, err) : 0;
+	for (size_t i = 0; rc == 0 && i < p->others.len; i++) {
+		if (ops[i]->status == SFTP_OK) {
+			proxy_state_parse(
+				&p->others.p[i].state, str_c(&ops[i]->data), ops[i]->data.len);
+		}
+	}
+	sftp_batch_free(b);
+	return rc;
+}
+
+static int read_all(struct proxy *p, struct error *err)
+{
+	CLEANUP_FREE char *relative = fragment_path(p);
+	CLEANUP_FREE char *own = proxy_path(p, relative);
+	CLEANUP_FREE char *facts = proxy_path(p, "facts.json");
+	CLEANUP_FREE char *dir = proxy_path(p, "services");
+	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
+	const struct sftp_op *fragment = sftp_read(b, own, PROXY_MAX_FRAGMENT);
+	const struct sftp_op *facts_op = sftp_read(b, facts, STR_MAX_LINE);
+	const struct sftp_op *list = sftp_list(b, dir, 4 * MAX_SERVICES);
+	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
+	if (rc == 0 && fragment->status != SFTP_OK && fragment->status != SFTP_NOENT) {
+		*err = fragment->error;
+		rc = -1;
+	}
+	if (rc == 0) {
+		bool there = fragment->status == SFTP_OK;
+		proxy_files_set(&p->seen, relative, there ? str_c(&fragment->data) : NULL);
+		if (there) {
+			proxy_state_parse(&p->state, str_c(&fragment->data), fragment->data.len);
+			/* A file of that name that is none of ours is one changed by hand. */
+			p->state.edited = p->state.edited || !p->state.present;
+		}
+		if (facts_op->status == SFTP_OK) {
+			p->version =
+				proxy_facts_version(str_c(&facts_op->data), facts_op->data.len);
+		}
+		rc = read_others(p, list, err);
+	}
+	sftp_batch_free(b);
+	return rc;
+}
+
+struct proxy *proxy_new(struct host *h, const struct proxy_config *pc, const char *service,
+	const char *destination, struct error *err)
+{
+	if (proxy_driver_check(pc->driver, err) < 0 || host_files(h, err) < 0) {
+		return NULL;
+	}
+	struct proxy *p = xcalloc(1, sizeof(*p));
+	p->host = h;
+	p->config = *pc;
+	p->driver = proxy_driver_find(pc->driver);
+	p->container = proxy_container_name(pc->driver);
+	p->root = xasprintf("%s/proxy/%s", h->state_dir, pc->driver);
+	p->service = xstrdup(service);
+	p->destination = xstrdup(destination);
+	p->key = proxy_service_key(service, destination);
+	p->sid = proxy_sid(p->key);
+	return p;
+}
+
+struct proxy *proxy_open(struct host *h, const struct proxy_config *pc, const char *service,
+	const char *destination, struct error *err)
+{
+	struct proxy *p = proxy_new(h, pc, service, destination, err);
+	if (p && read_all(p, err) < 0) {
+		proxy_close(p);
+		p = NULL;
+		error_wrap(err, "read the proxy's configuration");
+		host_error(h, err);
+	}
+	return p;
+}
+
+void proxy_close(struct proxy *p)
+{
+	if (!p) {
+		return;
+	}
+	proxy_unprepare(p);
+	VEC_FOREACH (&p->others, i) {
+		free(p->others.p[i].key);
+		proxy_state_fini(&p->others.p[i].state);
+	}
+	vec_fini(&p->others);
+	proxy_state_fini(&p->state);
+	proxy_files_fini(&p->seen);
+	proxy_files_fini(&p->staged);
+	proxy_files_fini(&p->undo);
+	vec_fini(&p->workers);
+	free(p->container);
+	free(p->root);
+	free(p->service);
+	free(p->destination);
+	free(p->key);
+	free(p->sid);
+	free(p);
+}
+
+const struct proxy_state *proxy_live(const struct proxy *p)
+{
+	return &p->state;
+}
+
+int proxy_running(struct proxy *p, bool *same, struct error *err)
+{
+	CLEANUP_FREE char *host = xasprintf("%s." PROXY_ID_HOST, p->sid);
+	struct http_reply reply = {0};
+	struct proxy_request req = {.socket = "probe.sock",
+		.host = host,
+		.method = "GET",
+		.target = "/",
+		.timeout_ms = PROXY_TIMEOUT_MS};
+	int rc = proxy_http(p, &req, &reply, err);
+	*same = rc == 0 && p->state.present && reply.status == 200 &&
+		str_eq(str_c(&reply.body), p->state.id);
+	http_reply_fini(&reply);
+	return rc < 0 ? host_error(p->host, err) : 0;
+}
+
+/* -- Preparing -- */
+
+/* Digest that names the files of a given certificate; the caller frees. NULL: none is given. */
+static char *certificate_digest(const struct proxy_service *svc)
+{
+	char hex[DIGEST_HEX_SIZE];
+	if (svc->tls != CONFIG_TLS_GIVEN) {
+		return NULL;
+	}
+	if (!svc->certificate) {
+		return xstrdup("not-given");
+	}
+	digest_sha256_hex(secret_reveal(svc->certificate), secret_len(svc->certificate), hex);
+	return xstrndup(hex, 16);
+}
+
+/* A copy of `svc` as it will be rendered: the certificate named, the retiring names in draining. */
+static void complete(
+	const struct proxy *p, const struct proxy_service *svc, struct proxy_service *out)
+{
+	*out = *svc;
+	memset(&out->live, 0, sizeof(out->live));
+	memset(&out->draining, 0, sizeof(out->draining));
+	strvec_copy(&out->live, &svc->live);
+	out->certificate_digest = certificate_digest(svc);
+	/* Maintenance has no live upstream to send to, but its requests in flight count too. */
+	VEC_FOREACH (&p->state.live, i) {
+		if (svc->maintenance || !strvec_has(&svc->live, p->state.live.p[i])) {
+			strvec_push(&out->draining, p->state.live.p[i]);
+		}
+	}
+}
+
+static void completed_fini(struct proxy_service *s)
+{
+	char *digest = NULL;
+	memcpy(&digest, &s->certificate_digest, sizeof(digest)); /* ours here, const elsewhere */
+	free(digest);
+	proxy_service_fini(s);
+}
+
+char *proxy_render(const struct proxy *p, const struct proxy_service *svc, struct error *err)
+{
+	struct proxy_service full;
+	struct proxy_files files = {0};
+	struct str text = STR_INIT(STR_MAX_FILE);
+	if (proxy_service_check(svc, err) < 0 || p->driver->check(svc, err) < 0) {
+		return NULL;
+	}
+	complete(p, svc, &full);
+	proxy_plan_files(p, &full, "services", &files);
+	VEC_FOREACH (&files, i) {
+		str_addf(&text, "%s# --- %s\n%s", i ? "\n" : "", files.p[i].path, files.p[i].text);
+	}
+	proxy_files_fini(&files);
+	completed_fini(&full);
+	return str_take(&text);
+}
+
+/* Reads those of the wanted files that were not read yet. */
+static int read_wanted(struct proxy *p, const struct proxy_files *want, struct error *err)
+{
+	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
+	struct sftp_op **ops = xcalloc(want->len + 1, sizeof(struct sftp_op *));
+	int todo = 0;
+	VEC_FOREACH (want, i) {
+		if (!proxy_files_has(&p->seen, want->p[i].path)) {
+			CLEANUP_FREE char *path = proxy_path(p, want->p[i].path);
+			ops[i] = sftp_read(b, path, PROXY_MAX_FRAGMENT);
+			todo++;
+		}
+	}
+	int rc = todo ? sftp_run(b, PROXY_TIMEOUT_MS, err) : 0;
+	for (size_t i = 0; rc == 0 && i < want->len; i++) {
+		if (ops[i]) {
+			proxy_files_set(&p->seen, want->p[i].path,
+				ops[i]->status == SFTP_OK ? str_c(&ops[i]->data) : NULL);
+		}
+	}
+	free(ops);
+	sftp_batch_free(b);
+	return rc;
+}
+
+/* What differs from the disk, in the order in which it has to be put there. */
+static void changes(const struct proxy *p, const struct proxy_files *want, struct proxy_files *out)
+{
+	VEC_FOREACH (want, i) {
+		const struct proxy_file *f = &want->p[i];
+		if (!proxy_files_has(&p->seen, f->path) ||
+			!str_eq(proxy_files_get(&p->seen, f->path), f->text)) {
+			proxy_files_set(out, f->path, f->text);
+		}
+	}
+}
+
+/* Where a file lies that one rename makes live: next/<sid>-<name>. The caller frees. */
+static char *next_path(const struct proxy *p, const char *live)
+{
+	const char *slash = strrchr(live, '/');
+	CLEANUP_FREE char *relative = xasprintf("next/%s-%s", p->sid, slash ? slash + 1 : live);
+	return proxy_path(p, relative);
+}
+
+static void queue_certificate(
+	struct proxy *p, struct sftp_batch *b, const struct proxy_service *full)
+{
+	if (full->tls != CONFIG_TLS_GIVEN || !full->certificate || !full->private_key) {
+		return;
+	}
+	for (int key = 0; key < 2; key++) {
+		const struct secret *s = key ? full->private_key : full->certificate;
+		CLEANUP_FREE char *relative =
+			xasprintf("certs/%s.%s", full->certificate_digest, key ? "key" : "crt");
+		CLEANUP_FREE char *path = proxy_path(p, relative);
+		sftp_write(b, path, secret_reveal(s), secret_len(s), 0600);
+	}
+}
+
+static int write_next(struct proxy *p, const struct proxy_files *change,
+	const struct proxy_service *full, struct error *err)
+{
+	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
+	proxy_files_fini(&p->staged);
+	/* One with the digest of the live one is there already. */
+	if (!str_eq(full->certificate_digest, p->state.certificate)) {
+		queue_certificate(p, b, full);
+	}
+	VEC_FOREACH (change, i) {
+		CLEANUP_FREE char *path = next_path(p, change->p[i].path);
+		sftp_write(b, path, change->p[i].text, strlen(change->p[i].text), 0600);
+	}
+	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
+	if (rc == 0) {
+		rc = sftp_check(b, err);
+	}
+	for (size_t i = 0; rc == 0 && i < change->len; i++) {
+		proxy_files_set(&p->staged, change->p[i].path, change->p[i].text);
+	}
+	sftp_batch_free(b);
+	return rc;
+}
+
+/* The main file of a validation: all others' files by name, and ours from check/<sid>/. */
+static void check_main(const struct proxy *p, const struct proxy_files *ours, struct str *out)
+{
+	CLEANUP_STRVEC struct strvec includes = {0};
+	struct proxy_main m = {.config = &p->config, .version = p->version, .includes = &includes};
+	VEC_FOREACH (&p->others, i) {
+		strvec_pushf(&includes, "services/%s.%s", p->others.p[i].key, p->driver->ext);
+	}
+	CLEANUP_FREE char *ext = xasprintf(".%s", p->driver->ext);
+	VEC_FOREACH (ours, i) {
+		if (str_ends(ours->p[i].path, ext)) {
+			strvec_push(&includes, ours->p[i].path);
+		}
+	}
+	p->driver->render_main(&m, out);
+}
+
+/*
+ * Lets the proxy judge the new files beside those of the other services, outside of what it loads.
+ * Sites of other hosts are left out: they did not change.
+ */
+static int validate(struct proxy *p, const struct proxy_service *full, struct error *err)
+{
+	CLEANUP_FREE char *dir = xasprintf("check/%s", p->sid);
+	CLEANUP_FREE char *root = proxy_path(p, dir);
+	CLEANUP_FREE char *main_path = xasprintf("%s/%s", root, p->driver->main);
+	CLEANUP_FREE char *inside = xasprintf(PROXY_ETC "/%s/%s", dir, p->driver->main);
+	CLEANUP_STRVEC struct strvec argv = {0};
+	struct str out = STR_INIT(STR_MAX_LINE), text = STR_INIT(STR_MAX_FILE);
+	struct proxy_files files = {0};
+	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
+	int exit_code = 0;
+
+	proxy_plan_files(p, full, dir, &files);
+	check_main(p, &files, &text);
+	sftp_mkdirs(b, root, 0700);
+	VEC_FOREACH (&files, i) {
+		CLEANUP_FREE char *path = proxy_path(p, files.p[i].path);
+		sftp_write(b, path, files.p[i].text, strlen(files.p[i].text), 0600);
+	}
+	sftp_write(b, main_path, str_c(&text), text.len, 0600);
+	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err) < 0 || sftp_check(b, err) < 0 ? -1 : 0;
+	p->driver->validate(&argv, inside);
+	if (rc == 0) {
+		rc = proxy_exec(p, &argv, &out, &exit_code, err);
+	}
+	if (rc == 0 && exit_code != 0) {
+		rc = error_set(
+			err, ERROR_REMOTE, "%s refuses the new configuration", p->driver->name);
+		error_detail(err, str_c(&out), out.len);
+	}
+	struct error ignored = {0};
+	sftp_rmtree(b, root, 1024);
+	if (sftp_run(b, PROXY_TIMEOUT_MS, &ignored) < 0) {
+		ui_debug(p->host->ui, p->host->name, "could not remove %s", root);
+	}
+	sftp_batch_free(b);
+	proxy_files_fini(&files);
+	str_fini(&out);
+	str_fini(&text);
+	return rc;
+}
+
+static int stage(struct proxy *p, const struct proxy_service *full, struct proxy_files *change,
+	struct error *err)
+{
+	struct proxy_files want = {0};
+	CLEANUP_FREE char *shape = proxy_shape(p->driver, full, p->version);
+	if (proxy_service_check(full, err) < 0 || p->driver->check(full, err) < 0 ||
+		proxy_conflicts(p, full, err) < 0) {
+		return -1;
+	}
+	proxy_plan_files(p, full, "services", &want);
+	int rc = read_wanted(p, &want, err);
+	if (rc == 0) {
+		changes(p, &want, change);
+		proxy_plan_removals(p, &want, change);
+	}
+	proxy_files_fini(&want);
+	/* More than upstreams: ask the proxy whether it takes it. */
+	if (rc == 0 && !str_eq(shape, p->state.shape)) {
+		struct proxy_files none = {0};
+		rc = write_next(p, &none, full, err) < 0 ? -1 : validate(p, full, err);
+	}
+	return rc;
+}
+
+int proxy_stage(struct proxy *p, const struct proxy_service *svc, struct error *err)
+{
+	struct proxy_service full;
+	struct proxy_files change = {0}, write = {0};
+	complete(p, svc, &full);
+	int rc = stage(p, &full, &change, err);
+	VEC_FOREACH (&change, i) {
+		if (change.p[i].text) {
+			proxy_files_set(&write, change.p[i].path, change.p[i].text);
+		}
+	}
+	if (rc == 0 && svc->live.len > 0) {
+		rc = write_next(p, &write, &full, err);
+	}
+	proxy_files_fini(&change);
+	proxy_files_fini(&write);
+	completed_fini(&full);
+	return rc < 0 ? host_error(p->host, err) : 0;
+}
+
+int proxy_probe(struct proxy *p, const struct proxy_service *svc, const char *name,
+	const char *path, int timeout_ms, struct proxy_answer *answer, struct error *err)
+{
+	CLEANUP_FREE char *upstream = xasprintf("%s:%d", name, svc->app_port);
+	struct http_reply reply = {0};
+	int64_t begin = clock_mono_ms();
+	struct proxy_request req = {.socket = "probe.sock",
+		.host = PROXY_PROBE_HOST,
+		.method = "GET",
+		.target = path ? path : "/",
+		.upstream = upstream,
+		.host_for = svc->hosts && svc->hosts->len ? svc->hosts->p[0] : NULL,
+		.https = svc->tls != CONFIG_TLS_NONE,
+		.timeout_ms = timeout_ms};
+	memset(answer, 0, sizeof(*answer));
+	int rc = proxy_http(p, &req, &reply, err);
+	answer->ms = (int)(clock_mono_ms() - begin);
+	if (rc == 0) {
+		const char *answered = strmap_get(&reply.headers, "x-deploy-answered");
+		answer->status = reply.status;
+		answer->by_proxy = !answered || !*answered || *answered == '-';
+		if (answer->by_proxy) {
+			rc = error_set(err, ERROR_UNHEALTHY,
+				"'%s' does not answer through the proxy on port %d (status %d)",
+				name, svc->app_port, reply.status);
+		}
+	}
+	http_reply_fini(&reply);
+	return rc < 0 ? host_error(p->host, err) : 0;
+}
+
+/* -- Switching -- */
+
+/* Puts the files there (NULL texts: removes), those that lie ready by renaming. */
+static int put_files(struct proxy *p, const struct proxy_files *files, struct error *err)
+{
+	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
+	VEC_FOREACH (files, i) {
+		const struct proxy_file *f = &files->p[i];
+		CLEANUP_FREE char *path = proxy_path(p, f->path);
+		const char *ready = proxy_files_get(&p->staged, f->path);
+		if (!f->text) {
+			sftp_remove(b, path);
+		} else if (ready && str_eq(ready, f->text)) {
+			CLEANUP_FREE char *from = next_path(p, f->path);
+			sftp_rename(b, from, path);
+		} else {
+			sftp_write(b, path, f->text, strlen(f->text), 0600);
+			if (i + 1 < files->len) {
+				sftp_barrier(b);
+			}
+		}
+	}
+	int rc = files->len ? sftp_run(b, PROXY_TIMEOUT_MS, err) : 0;
+	struct error first = {0};
+	if (rc == 0 && sftp_check(b, &first) < 0 && first.kind) {
+		*err = first;
+		rc = -1;
+	}
+	VEC_FOREACH (files, i) {
+		proxy_files_set(&p->seen, files->p[i].path, files->p[i].text);
+	}
+	proxy_files_fini(&p->staged);
+	sftp_batch_free(b);
+	return rc;
+}
+
+/* What the changed files hold now, in reverse order. */
+static void remember(
+	const struct proxy *p, const struct proxy_files *change, struct proxy_files *undo)
+{
+	for (size_t i = change->len; i-- > 0;) {
+		proxy_files_set(
+			undo, change->p[i].path, proxy_files_get(&p->seen, change->p[i].path));
+	}
+}
+
+static void reparse(struct proxy *p)
+{
+	CLEANUP_FREE char *path = fragment_path(p);
+	const char *text = proxy_files_get(&p->seen, path);
+	proxy_state_fini(&p->state);
+	proxy_state_parse(&p->state, text, text ? strlen(text) : 0);
+}
+
+/* Puts `undo` back and loads it, also when cancelled; *err keeps its cause and learns of a failure.
+ */
+static void put_back(struct proxy *p, const struct proxy_files *undo, struct error *err)
+{
+	struct error second = {0};
+	cancel_shield_begin();
+	if (put_files(p, undo, &second) < 0 || p->driver->reload(p, &second) < 0) {
+		CLEANUP_FREE char *line =
+			xasprintf("the old configuration could not be put back: %s", second.text);
+		error_detail(err, line, strlen(line));
+	}
+	cancel_shield_end();
+	reparse(p);
+}
+
+/* A host name, path and prefix by which users reach the service. */
+static char *verify_target(const struct proxy_service *s)
+{
+	const char *health = s->health_path ? s->health_path : "/";
+	const char *prefix = s->prefixes && s->prefixes->len ? s->prefixes->p[0] : "/";
+	if (str_eq(prefix, "/") || str_starts(health, prefix)) {
+		return xstrdup(health);
+	}
+	return s->strip_prefix ? xasprintf("%s%s", prefix, health) : xstrdup(prefix);
+}
+
+static int verify_once(struct proxy *p, const struct proxy_service *s, struct error *err)
+{
+	CLEANUP_FREE char *target = verify_target(s);
+	const char *host = s->hosts && s->hosts->len ? s->hosts->p[0] : "localhost";
+	CLEANUP_FREE char *name =
+		str_starts(host, "*.") ? xasprintf("deploy-check%s", host + 1) : xstrdup(host);
+	struct http_reply reply = {0};
+	struct proxy_request req = {.socket = "probe.sock",
+		.host = name,
+		.method = "GET",
+		.target = target,
+		.timeout_ms = PROXY_VERIFY_MS};
+	int rc = proxy_http(p, &req, &reply, err);
+	bool away = reply.status == 502 || reply.status == 503 || reply.status == 504;
+	if (rc == 0 && s->maintenance != (reply.status == 503) && (s->maintenance || away)) {
+		rc = error_set(err, ERROR_UNHEALTHY,
+			"%s answers %d through the proxy after the switch", target, reply.status);
+	}
+	http_reply_fini(&reply);
+	return rc;
+}
+
+static int verify(struct proxy *p, const struct proxy_service *s, struct error *err)
+{
+	int64_t until = clock_mono_ms() + PROXY_VERIFY_MS;
+	for (;;) {
+		struct error e = {0};
+		if (verify_once(p, s, &e) == 0) {
+			return 0;
+		}
+		if (e.kind == ERROR_INTERRUPTED || clock_mono_ms() > until) {
+			*err = e;
+			return -1;
+		}
+		clock_sleep_ms(50);
+	}
+}
+
+static int do_switch(struct proxy *p, const struct proxy_service *full,
+	const struct proxy_files *change, struct error *err)
+{
+	proxy_files_fini(&p->undo);
+	remember(p, change, &p->undo);
+	p->can_undo = true;
+	if (p->driver == &proxy_caddy) {
+		proxy_prepare(p, "admin.sock");
+	}
+	int rc = put_files(p, change, err);
+	if (rc == 0) {
+		rc = p->driver->reload(p, err);
+	}
+	if (rc == 0) {
+		reparse(p);
+		rc = verify(p, full, err);
+	}
+	if (rc < 0) {
+		p->can_undo = false;
+		put_back(p, &p->undo, err);
+	}
+	return rc;
+}
+
+int proxy_switch(struct proxy *p, struct proxy_service *svc, struct error *err)
+{
+	struct proxy_service full;
+	struct proxy_files change = {0};
+	complete(p, svc, &full);
+	int rc = cancel_check(err);
+	if (rc == 0) {
+		rc = stage(p, &full, &change, err);
+	}
+	if (rc == 0) {
+		rc = do_switch(p, &full, &change, err);
+	}
+	if (rc == 0) {
+		strvec_fini(&svc->draining);
+		strvec_copy(&svc->draining, &full.draining);
+	}
+	proxy_files_fini(&change);
+	completed_fini(&full);
+	return rc < 0 ? host_error(p->host, err) : 0;
+}
+
+int proxy_switch_back(struct proxy *p, struct error *err)
+{
+	if (!p->can_undo) {
+		return 0;
+	}
+	int rc = put_files(p, &p->undo, err);
+	if (rc == 0) {
+		rc = p->driver->reload(p, err);
+	}
+	p->can_undo = rc < 0;
+	reparse(p);
+	return rc < 0 ? host_error(p->host, err) : 0;
+}
+
+int proxy_in_flight(struct proxy *p, const struct strvec *names, int *count, struct error *err)
+{
+	*count = 0;
+	if (names->len == 0) {
+		return 0;
+	}
+	return p->driver->in_flight(p, names, count, err) < 0 ? host_error(p->host, err) : 0;
+}
+
+int proxy_drain(
+	struct proxy *p, const struct strvec *names, int timeout_ms, int *left, struct error *err)
+{
+	int64_t until = clock_mono_ms() + timeout_ms;
+	int pause = 20, reloads = 0;
+	for (;;) {
+		if (proxy_in_flight(p, names, left, err) < 0 || cancel_check(err) < 0) {
+			return -1;
+		}
+		if (p->stale && reloads++ < 3) {
+			/* Another push's load had read our fragment before we replaced it. */
+			p->stale = false;
+			if (p->driver->reload(p, err) < 0) {
+				return host_error(p->host, err);
+			}
+			continue;
+		}
+		int64_t now = clock_mono_ms();
+		if (*left == 0 || now >= until) {
+			return 0;
+		}
+		clock_sleep_ms(until - now < pause ? (int)(until - now) : pause);
+		pause = pause < 250 ? pause * 2 : 250;
+	}
+}
+
+int proxy_remove_service(struct proxy *p, struct error *err)
+{
+	struct proxy_files gone = {0};
+	struct error ignored = {0};
+	bool same = false;
+	proxy_plan_removals(p, NULL, &gone);
+	int rc = put_files(p, &gone, err);
+	if (rc == 0 && gone.len && proxy_running(p, &same, &ignored) == 0) {
+		rc = p->driver->reload(p, err);
+	}
+	reparse(p);
+	proxy_files_fini(&gone);
+	return rc < 0 ? host_error(p->host, err) : 0;
+}

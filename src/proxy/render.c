@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* The fragment's header, written and read; digests; names. Pure. */
+#include "proxy/driver.h"
+#include "util/digest.h"
+#include "util/json.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#define HEADER "# deploy-proxy "
+#define DIGEST "# sha256 "
+
+static const char *const tls_names[] = {"none", "auto", "given"};
+
+/* Renderings change with the tool's version: a fragment of an older one is validated anew. */
+#define RENDER_FORMAT 1
+
+char *proxy_service_key(const char *service, const char *destination)
+{
+	return destination && *destination ? xasprintf("%s@%s", service, destination)
+					   : xstrdup(service);
+}
+
+char *proxy_sid(const char *key)
+{
+	char hex[DIGEST_HEX_SIZE];
+	digest_sha256_hex(key, strlen(key), hex);
+	return xstrndup(hex, 10);
+}
+
+char *proxy_container_name(const char *driver)
+{
+	return xasprintf("deploy-proxy-%s", driver);
+}
+
+const struct proxy_driver *proxy_driver_find(const char *name)
+{
+	static const struct proxy_driver *const drivers[] = {&proxy_caddy, &proxy_nginx};
+	for (size_t i = 0; name && i < sizeof(drivers) / sizeof(drivers[0]); i++) {
+		if (str_eq(drivers[i]->name, name)) {
+			return drivers[i];
+		}
+	}
+	return NULL;
+}
+
+int proxy_driver_check(const char *driver, struct error *err)
+{
+	if (!proxy_driver_find(driver)) {
+		return error_set(err, ERROR_MANIFEST,
+			"there is no proxy driver '%s' (there are caddy and nginx)",
+			driver ? driver : "");
+	}
+	return 0;
+}
+
+long proxy_version_parse(const char *text)
+{
+	for (const char *p = text; *p; p++) {
+		long n[3] = {0};
+		int have = 0;
+		bool inside = p > text &&
+			      (p[-1] == '.' || (isalnum((unsigned char)p[-1]) && p[-1] != 'v'));
+		if (!isdigit((unsigned char)*p) || inside) {
+			continue;
+		}
+		const char *q = p;
+		while (have < 3 && isdigit((unsigned char)*q)) {
+			while (isdigit((unsigned char)*q) && n[have] < 1000) {
+				n[have] = n[have] * 10 + (*q++ - '0');
+			}
+			have++;
+			if (*q != '.') {
+				break;
+			}
+			q++;
+		}
+		if (have >= 2 && n[0] < 1000 && n[1] < 1000 && n[2] < 1000) {
+			return PROXY_VERSION(n[0], n[1], n[2]);
+		}
+	}
+	return 0;
+}
+
+static json_t *strings(const struct strvec *v)
+{
+	json_t *a = json_array();
+	for (size_t i = 0; v && i < v->len; i++) {
+		json_array_append_new(a, json_string(v->p[i]));
+	}
+	return a;
+}
+
+static json_t *text_or_null(const char *s)
+{
+	return s && *s ? json_string(s) : json_null();
+}
+
+char *proxy_shape(const struct proxy_driver *d, const struct proxy_service *s, long version)
+{
+	CLEANUP_JSON json_t *j = json_object();
+	char hex[DIGEST_HEX_SIZE];
+	json_object_set_new(j, "format", json_integer(RENDER_FORMAT));
+	json_object_set_new(j, "driver", json_string(d->name));
+	json_object_set_new(j, "version", json_integer(version));
+	json_object_set_new(j, "hosts", strings(s->hosts));
+	json_object_set_new(j, "prefixes", strings(s->prefixes));
+	json_object_set_new(j, "strip", json_boolean(s->strip_prefix));
+	json_object_set_new(j, "port", json_integer(s->app_port));
+	json_object_set_new(j, "tls", json_string(tls_names[s->tls]));
+	json_object_set_new(j, "certificate", text_or_null(s->certificate_digest));
+	json_object_set_new(j, "redirect", json_boolean(s->ssl_redirect));
+	json_object_set_new(j, "response", json_integer(s->response_timeout_ms));
+	json_object_set_new(j, "body", json_integer(s->max_request_body));
+	json_object_set_new(j, "buffer_in", json_boolean(s->buffer_requests));
+	json_object_set_new(j, "buffer_out", json_boolean(s->buffer_responses));
+	json_object_set_new(j, "forward", json_boolean(s->forward_headers));
+	CLEANUP_FREE char *text = json_text(j);
+	digest_sha256_hex(text, strlen(text), hex);
+	return xstrndup(hex, 16);
+}
+
+static json_t *header_json(const struct proxy_driver *d, const struct proxy_render *r)
+{
+	const struct proxy_service *s = r->svc;
+	CLEANUP_FREE char *shape = proxy_shape(d, s, r->version);
+	json_t *j = json_object();
+	json_object_set_new(j, "v", json_integer(1));
+	json_object_set_new(j, "driver", json_string(d->name));
+	json_object_set_new(j, "service", json_string(s->service));
+	json_object_set_new(j, "destination", text_or_null(s->destination));
+	json_object_set_new(j, "release", text_or_null(s->release));
+	json_object_set_new(j, "hosts", strings(s->hosts));
+	json_object_set_new(j, "prefixes", strings(s->prefixes));
+	json_object_set_new(j, "strip", json_boolean(s->strip_prefix));
+	json_object_set_new(j, "port", json_integer(s->app_port));
+	json_object_set_new(j, "tls", json_string(tls_names[s->tls]));
+	json_object_set_new(j, "certificate", text_or_null(s->certificate_digest));
+	json_object_set_new(j, "redirect", json_boolean(s->ssl_redirect));
+	json_object_set_new(j, "live", strings(&s->live));
+	json_object_set_new(j, "draining", strings(&s->draining));
+	json_object_set_new(j, "maintenance", json_boolean(s->maintenance));
+	json_object_set_new(j, "message", text_or_null(s->maintenance_message));
+	json_object_set_new(j, "shape", json_string(shape));
+	return j;
+}
+
+void proxy_render_fragment(const struct proxy_driver *d, struct proxy_render *r,
+	char id[PROXY_ID_SIZE], struct str *out)
+{
+	struct str body = STR_INIT(PROXY_MAX_FRAGMENT);
+	struct str rest = STR_INIT(PROXY_MAX_FRAGMENT);
+	char hex[DIGEST_HEX_SIZE];
+	CLEANUP_JSON json_t *j = header_json(d, r);
+	CLEANUP_FREE char *first = json_text(j);
+
+	digest_sha256_hex(first, strlen(first), hex);
+	memcpy(id, hex, PROXY_ID_SIZE - 1);
+	id[PROXY_ID_SIZE - 1] = '\0';
+	r->id = id;
+	json_object_set_new(j, "id", json_string(id));
+	char *text = json_dumps(j, JSON_COMPACT | JSON_ENSURE_ASCII);
+	d->render_service(r, &body);
+	str_addf(&rest, HEADER "%s\n", text ? text : "{}");
+	size_t line = rest.len;
+	str_addn(&rest, str_c(&body), body.len);
+	digest_sha256_hex(str_c(&rest), rest.len, hex);
+	str_addn(out, str_c(&rest), line);
+	str_addf(out, DIGEST "%s\n", hex);
+	str_addn(out, str_c(&body), body.len);
+	free(text);
+	str_fini(&body);
+	str_fini(&rest);
+}
+
+static void read_strings(const json_t *a, struct strvec *out)
+{
+	size_t i;
+	json_t *item;
+	json_array_foreach((json_t *)(uintptr_t)a, i, item)
+	{
+		if (json_is_string(item)) {
+			strvec_push(out, json_string_value(item));
+		}
+	}
+}
+
+static bool digest_matches(const char *text, size_t len, const char *line2)
+{
+	char hex[DIGEST_HEX_SIZE];
+	size_t first = (size_t)(line2 - text);
+	const char *end = memchr(line2, '\n', len - first);
+	if (!end || !str_starts(line2, DIGEST) ||
+		(size_t)(end - line2) != strlen(DIGEST) + DIGEST_HEX_SIZE - 1) {
+		return false;
+	}
+	struct digest *d = digest_new();
+	digest_update(d, text, first);
+	digest_update(d, end + 1, len - first - (size_t)(end + 1 - line2));
+	digest_hex(d, hex);
+	digest_free(d);
+	return memcmp(hex, line2 + strlen(DIGEST), DIGEST_HEX_SIZE - 1) == 0;
+}
+
+static void read_header(struct proxy_state *st, const json_t *j)
+{
+	const char *tls = json_str_at(j, "tls", "none");
+	st->service = xstrdup(json_str_at(j, "service", ""));
+	st->destination = xstrdup(json_str_at(j, "destination", ""));
+	st->release = xstrdup(json_str_at(j, "release", ""));
+	st->id = xstrdup(json_str_at(j, "id", ""));
+	st->certificate = xstrdup(json_str_at(j, "certificate", ""));
+	st->message = xstrdup(json_str_at(j, "message", ""));
+	st->shape = xstrdup(json_str_at(j, "shape", ""));
+	st->app_port = (int)json_int_at(j, "port", 0);
+	st->strip = json_bool_at(j, "strip", 0);
+	st->redirect = json_bool_at(j, "redirect", 0);
+	st->maintenance = json_bool_at(j, "maintenance", 0);
+	st->tls = str_eq(tls, "auto")    ? CONFIG_TLS_AUTO
+		  : str_eq(tls, "given") ? CONFIG_TLS_GIVEN
+					 : CONFIG_TLS_NONE;
+	read_strings(json_at(j, "hosts"), &st->hosts);
+	read_strings(json_at(j, "prefixes"), &st->prefixes);
+	read_strings(json_at(j, "live"), &st->live);
+	read_strings(json_at(j, "draining"), &st->draining);
+}
+
+void proxy_state_parse(struct proxy_state *st, const char *text, size_t len)
+{
+	struct error ignored = {0};
+	memset(st, 0, sizeof(*st));
+	const char *end = text ? memchr(text, '\n', len) : NULL;
+	if (!end || !str_starts(text, HEADER)) {
+		return;
+	}
+	CLEANUP_JSON json_t *j = json_parse(
+		text + strlen(HEADER), (size_t)(end - text) - strlen(HEADER), "fragment", &ignored);
+	if (!json_is_object(j) || !*json_str_at(j, "service", "")) {
+		return;
+	}
+	st->present = true;
+	st->edited = !digest_matches(text, len, end + 1);
+	read_header(st, j);
+}
+
+void proxy_state_fini(struct proxy_state *st)
+{
+	char **texts[] = {&st->service, &st->destination, &st->release, &st->id, &st->certificate,
+		&st->message, &st->shape};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		free(*texts[i]);
+	}
+	strvec_fini(&st->hosts);
+	strvec_fini(&st->prefixes);
+	strvec_fini(&st->live);
+	strvec_fini(&st->draining);
+	memset(st, 0, sizeof(*st));
+}

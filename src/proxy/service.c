@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "proxy/service.h"
+#include "proxy/driver.h"
+
+#include <ctype.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <string.h>
+
+#define NAME_MAX_LEN   128
+#define PREFIX_MAX_LEN 256
+#define MESSAGE_MAX    500 /* characters; escaped it still fits nginx's 4096 bytes a parameter */
+
+void proxy_service_init(struct proxy_service *s, const struct config *c)
+{
+	const struct config_proxy *p = &c->proxy;
+	*s = (struct proxy_service){
+		.service = c->service,
+		.destination = c->destination,
+		.hosts = &p->hosts,
+		.prefixes = &p->path_prefixes,
+		.strip_prefix = p->strip_path_prefix,
+		.app_port = p->app_port,
+		.tls = p->tls,
+		.ssl_redirect = p->ssl_redirect,
+		.health_path = p->health.kind == CONFIG_HEALTH_HTTP ? p->health.path : NULL,
+		.response_timeout_ms = p->response_timeout_ms,
+		.max_request_body = p->max_request_body,
+		.buffer_requests = p->buffer_requests,
+		.buffer_responses = p->buffer_responses,
+		.forward_headers = p->forward_headers,
+	};
+}
+
+void proxy_service_fini(struct proxy_service *s)
+{
+	strvec_fini(&s->live);
+	strvec_fini(&s->draining);
+	memset(s, 0, sizeof(*s));
+}
+
+void proxy_config_init(struct proxy_config *pc, const struct config *c)
+{
+	*pc = (struct proxy_config){
+		.driver = c->proxy.driver,
+		.image = c->proxy.image,
+		.network = c->network,
+		.http_port = c->proxy.http_port,
+		.https_port = c->proxy.https_port,
+		.options = &c->proxy.options,
+	};
+}
+
+/* Letters, digits and the given ones; not empty, not too long. */
+static bool made_of(const char *s, const char *others, size_t max)
+{
+	size_t n = s ? strlen(s) : 0;
+	if (n == 0 || n > max) {
+		return false;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if ((unsigned char)s[i] >= 0x80 ||
+			(!isalnum((unsigned char)s[i]) && !strchr(others, s[i]))) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool is_host(const char *s)
+{
+	const char *rest = str_starts(s, "*.") ? s + 2 : s;
+	return made_of(rest, "-._", 253) && *rest != '.' && *rest != '-' && !strstr(rest, "..");
+}
+
+static int check_names(const struct proxy_service *s, struct error *err)
+{
+	if (!made_of(s->service, "-_.", NAME_MAX_LEN) || !isalnum((unsigned char)*s->service)) {
+		return error_set(err, ERROR_MANIFEST, "'%s' is no name for a service", s->service);
+	}
+	if (s->destination && *s->destination && !made_of(s->destination, "-_.", NAME_MAX_LEN)) {
+		return error_set(
+			err, ERROR_MANIFEST, "'%s' is no name for a destination", s->destination);
+	}
+	for (size_t i = 0; s->hosts && i < s->hosts->len; i++) {
+		if (!is_host(s->hosts->p[i])) {
+			return error_set(
+				err, ERROR_MANIFEST, "'%s' is no host name", s->hosts->p[i]);
+		}
+	}
+	for (size_t i = 0; s->prefixes && i < s->prefixes->len; i++) {
+		const char *x = s->prefixes->p[i];
+		if (!made_of(x, "-._~/", PREFIX_MAX_LEN) || *x != '/' || strstr(x, "//") ||
+			strstr(x, "/.")) {
+			return error_set(err, ERROR_MANIFEST,
+				"'%s' is no path prefix ('/', then letters, digits, - . _ ~)", x);
+		}
+	}
+	for (size_t i = 0; i < s->live.len + s->draining.len; i++) {
+		const char *x = i < s->live.len ? s->live.p[i] : s->draining.p[i - s->live.len];
+		if (!made_of(x, "-_.", 255)) {
+			return error_set(err, ERROR_INTERNAL, "'%s' is no container name", x);
+		}
+	}
+	return 0;
+}
+
+static X509 *read_certificate(const struct secret *s)
+{
+	BIO *b = BIO_new_mem_buf(secret_reveal(s), (int)secret_len(s));
+	X509 *x = b ? PEM_read_bio_X509(b, NULL, NULL, NULL) : NULL;
+	BIO_free(b);
+	return x;
+}
+
+static EVP_PKEY *read_key(const struct secret *s)
+{
+	/* An empty pass phrase keeps OpenSSL from asking on the terminal. */
+	char none[] = "";
+	BIO *b = BIO_new_mem_buf(secret_reveal(s), (int)secret_len(s));
+	EVP_PKEY *k = b ? PEM_read_bio_PrivateKey(b, NULL, NULL, none) : NULL;
+	BIO_free(b);
+	return k;
+}
+
+static int check_certificate(const struct proxy_service *s, struct error *err)
+{
+	if (!s->certificate || !s->private_key) {
+		return 0; /* plan renders without the secrets */
+	}
+	int rc = 0;
+	X509 *x = read_certificate(s->certificate);
+	EVP_PKEY *k = read_key(s->private_key);
+	if (!x) {
+		rc = error_set(err, ERROR_MANIFEST, "the given certificate is no PEM certificate");
+	} else if (!k) {
+		rc = error_set(err, ERROR_MANIFEST,
+			"the given private key is no PEM key without a pass phrase");
+	} else if (X509_check_private_key(x, k) != 1) {
+		rc = error_set(err, ERROR_MANIFEST,
+			"the given private key does not belong to the given certificate");
+	} else if (X509_cmp_current_time(X509_get0_notAfter(x)) < 0) {
+		rc = error_set(err, ERROR_MANIFEST, "the given certificate has expired");
+	}
+	X509_free(x);
+	EVP_PKEY_free(k);
+	return rc;
+}
+
+int proxy_service_check(const struct proxy_service *s, struct error *err)
+{
+	if (check_names(s, err) < 0) {
+		return -1;
+	}
+	if (s->app_port < 1 || s->app_port > 65535) {
+		return error_set(err, ERROR_MANIFEST, "%d is no port", s->app_port);
+	}
+	if (s->tls == CONFIG_TLS_AUTO && (!s->hosts || s->hosts->len == 0)) {
+		return error_set(err, ERROR_MANIFEST,
+			"an automatic certificate needs a host name ('proxy.host')");
+	}
+	if (s->maintenance_message && strlen(s->maintenance_message) > MESSAGE_MAX) {
+		return error_set(err, ERROR_USAGE, "the maintenance message has more than %d bytes",
+			MESSAGE_MAX);
+	}
+	return check_certificate(s, err);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "../../../src/proxy/internal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+/* Lines as caddy 2.6.2 and nginx 1.22.1 wrote them, shortened. */
+static const char caddy_log[] =
+	"{\"ts\":1.5,\"request\":{\"uri\":\"/"
+	"\"},\"user_id\":\"shop|shop-web-1:3000|1.5ms\",\"status\":200}\n"
+	"{\"ts\":1.6,\"user_id\":\"shop|shop-web-2:3000|2ms\",\"status\":500}\n"
+	"{\"ts\":1.7,\"user_id\":\"shop|shop-web-2:3000|2ms\",\"status\":503}\n"
+	"{\"ts\":1.8,\"user_id\":\"shop|shop-web-1:3000|\",\"status\":502}\n"
+	"{\"ts\":1.9,\"user_id\":\"other|x:3000|\",\"status\":502}\n"
+	"{\"ts\":2.0,\"user_id\":\"\",\"status\":404}\n"
+	"not json\n"
+	"{\"ts\":2.1,\"user_id\":\"shop|shop-web-1:3000|1ms\",\"status\":200}";
+
+static const char nginx_log[] =
+	"{\"ts\":1.5,\"key\":\"shop\",\"upstream\":\"shop-web-1:3000\",\"address\":\"172.18.0.5:"
+	"3000\","
+	"\"answered\":\"0.001\",\"status\":200}\n"
+	"{\"ts\":1.6,\"key\":\"shop\",\"upstream\":\"deploy_ab12\",\"address\":\"172.18.0.5:3000, "
+	"172.18.0.6:3000\",\"answered\":\"-, 0.002\",\"status\":500}\n"
+	"{\"ts\":1.7,\"key\":\"shop\",\"upstream\":\"deploy_ab12\",\"address\":\"172.18.0.6:3000\","
+	"\"answered\":\"0.2\",\"status\":503}\n"
+	"{\"ts\":1.8,\"key\":\"shop\",\"upstream\":\"shop-web-1:3000\",\"address\":\"\","
+	"\"answered\":\"-\","
+	"\"status\":502}\n"
+	"{\"ts\":1.9,\"key\":\"\",\"upstream\":\"\",\"answered\":\"\",\"status\":404}\n"
+	"not json\n"
+	"{\"ts\":2.1,\"key\":\"shop\",\"status\":200,\"answered\":\"1\"}";
+
+static struct proxy_upstream_counts named(const struct proxy_counts *c, const char *name)
+{
+	VEC_FOREACH (&c->upstreams, i) {
+		if (str_eq(c->upstreams.p[i].name, name)) {
+			return c->upstreams.p[i];
+		}
+	}
+	return (struct proxy_upstream_counts){0};
+}
+
+static void check(const struct proxy_driver *d, const char *text, size_t len)
+{
+	struct proxy_counts c = {0};
+	struct strmap names = {0};
+	strmap_set(&names, "172.18.0.5", "shop-web-1");
+	strmap_set(&names, "172.18.0.6", "shop-web-2");
+	proxy_counts_add(&c, d, "shop", &names, text, len);
+	assert_int_equal(c.served, 3); /* the last line has no end yet */
+	assert_int_equal(c.failed, 1);
+	assert_int_equal(c.errors, 2);
+	assert_int_equal(c.upstreams.len, 2);
+	assert_int_equal(named(&c, "shop-web-1").served, 1);
+	assert_int_equal(named(&c, "shop-web-1").failed, 1);
+	assert_int_equal(named(&c, "shop-web-2").served, 2);
+	strmap_fini(&names);
+	proxy_counts_fini(&c);
+}
+
+static void test_caddy(void **state)
+{
+	check(&proxy_caddy, caddy_log, sizeof(caddy_log) - 1);
+}
+
+static void test_nginx(void **state)
+{
+	check(&proxy_nginx, nginx_log, sizeof(nginx_log) - 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_caddy),
+		cmocka_unit_test(test_nginx),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
