@@ -138,22 +138,28 @@ int container_spec(struct deployment *d, const struct target *t,
 	return 0;
 }
 
+struct mac {
+	struct deployment *d;
+	const struct target *t;
+};
+
+static const char *secret_mac(void *ctx, const char *name, char buf[DIGEST_HEX_SIZE])
+{
+	const struct mac *m = ctx;
+	const struct secret *value = secret_map_get(&m->d->secrets, name);
+	if (!value) {
+		return NULL;
+	}
+	digest_hmac_hex(m->t->seen.key, strlen(m->t->seen.key), secret_reveal(value),
+		secret_len(value), buf);
+	return buf;
+}
+
 char *container_digest(
 	struct deployment *d, const struct target *t, const struct config_role *role)
 {
-	CLEANUP_STR struct str text = STR_INIT(STR_MAX_FILE);
+	struct mac mac = {d, t};
 	char hex[DIGEST_HEX_SIZE];
-	config_digest(d->config, role, hex);
-	str_add(&text, hex);
-	VEC_FOREACH (&role->env.secret, i) {
-		const struct config_secret_ref *ref = &role->env.secret.p[i];
-		const struct secret *value = secret_map_get(&d->secrets, ref->from);
-		if (value) {
-			digest_hmac_hex(t->seen.key, strlen(t->seen.key), secret_reveal(value),
-				secret_len(value), hex);
-			str_addf(&text, "\n%s=%s", ref->name, hex);
-		}
-	}
-	digest_sha256_hex(str_c(&text), text.len, hex);
+	config_digest(d->config, role, secret_mac, &mac, hex);
 	return xstrndup(hex, 32);
 }

@@ -73,16 +73,6 @@ int run_steps(struct run *r, struct target *t, enum plan_phase phase, step_fn *f
 
 /* -- Transfer, with the beginning of the release put on record beside it -- */
 
-static void known_of(const struct target *t, struct image_known *known, struct strvec *ids)
-{
-	VEC_FOREACH (&t->seen.images, i) {
-		strvec_push(ids, t->seen.images.p[i].id);
-	}
-	known->image_ids = ids;
-	known->storage_driver = t->host->info.driver;
-	known->containerd_store = t->host->info.containerd_store;
-}
-
 /* The registry has it and this machine does not (push --skip-build in CI): the server pulls it. */
 static int pull_by_tag(struct run *r, struct target *t, const char *image, struct error *err)
 {
@@ -106,10 +96,8 @@ static int transfer(struct run *r, struct target *t, const struct plan_step *s, 
 	if (!r->image) {
 		return pull_by_tag(r, t, s->name, err);
 	}
-	CLEANUP_STRVEC struct strvec ids = {0};
-	struct image_known known = {0};
+	struct image_known known = {.images = &t->seen.images, .info = &t->host->info};
 	struct image_transfer_result result = {0};
-	known_of(t, &known, &ids);
 	struct image_transfer_request req = {.host = t->host,
 		.strategy = r->strategy,
 		.known = &known,

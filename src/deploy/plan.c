@@ -168,7 +168,8 @@ static bool all_switched(const struct plan_request *req, const struct release *r
 			return false;
 		}
 		VEC_FOREACH (&names, j) {
-			if (!by_name(h, names.p[j])->running) {
+			const struct plan_container *c = by_name(h, names.p[j]);
+			if (!c || !c->running) {
 				return false;
 			}
 		}
@@ -519,7 +520,7 @@ static bool role_is_live(const struct plan_request *req, const struct plan_host 
 	}
 	VEC_FOREACH (&names, i) {
 		const struct plan_container *c = by_name(h, names.p[i]);
-		if (!c->running || !str_eq(c->digest, strmap_get(&h->digests, role->name)) ||
+		if (!c || !c->running || !str_eq(c->digest, strmap_get(&h->digests, role->name)) ||
 			(req->image_id && !str_eq(c->image_id, req->image_id))) {
 			return false;
 		}
