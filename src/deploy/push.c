@@ -3,6 +3,7 @@
 #include "deploy/hooks.h"
 #include "deploy/operations.h"
 #include "deploy/record.h"
+#include "deploy/setup.h"
 #include "run.h"
 #include "state.h"
 
@@ -235,6 +236,9 @@ int operation_push(struct deployment *d, const struct push_options *options, str
 	}
 	if (result == 0) {
 		result = hooks_run(d, "pre-connect", NULL, NULL, err);
+	}
+	if (result == 0 && options->setup) {
+		result = setup_docker(d, options->install_docker, err);
 	}
 	if (result == 0) {
 		result = hooks_run(d, "pre-build", NULL, NULL, err);
