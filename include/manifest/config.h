@@ -254,6 +254,10 @@ struct config_request {
  */
 ERROR_CHECKED struct config *config_load(
 	const struct config_request *req, struct diagnostics *diags, struct error *err);
+/* The same of a text, as if it were deploy.yml in req->dir; req->file and a destination's file are
+ * not read. */
+ERROR_CHECKED struct config *config_load_text(const char *text, size_t len,
+	const struct config_request *req, struct diagnostics *diags, struct error *err);
 void config_free(struct config *c);
 
 /* Every host of every role, once, in order of first appearance. Borrowed entries. */

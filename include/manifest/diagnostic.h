@@ -28,6 +28,7 @@ struct diagnostic {
 	char *source; /* the line itself (or the part around the column), or NULL */
 	int caret;    /* characters of `source` before the caret */
 	char *hint;   /* or NULL */
+	bool hidden;  /* no line is shown for this place */
 };
 
 struct diagnostics {

@@ -161,8 +161,10 @@ static void build_login(struct build *b, const struct node *registry, const char
 	const struct node *n = node_get(registry, key);
 
 	if (n == NULL || node_is_null(n)) {
-		mistake(b, registry, "password: [REGISTRY_PASSWORD]", "'registry.%s' is missing",
-			key);
+		mistake(b, registry,
+			clear != NULL ? "username: NAME, or [SECRET]"
+				      : "password: [REGISTRY_PASSWORD]",
+			"'registry.%s' is missing", key);
 		return;
 	}
 	*mark = mark_at(n);

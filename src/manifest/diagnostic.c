@@ -137,6 +137,18 @@ static void fini_one(struct diagnostic *d)
 	free(d->hint);
 }
 
+/* What was told of the same line before does not show it either. */
+static void hide_line(struct diagnostics *d, const struct diagnostic *like)
+{
+	VEC_FOREACH (d, i) {
+		if (d->p[i].line == like->line && strcmp(d->p[i].file, like->file) == 0) {
+			free(d->p[i].source);
+			d->p[i].source = NULL;
+			d->p[i].hidden = true;
+		}
+	}
+}
+
 void diagnostics_add(struct diagnostics *d, enum diagnostic_level level, const struct mark *mark,
 	const char *hint, const char *fmt, ...)
 {
@@ -166,7 +178,15 @@ void diagnostics_add(struct diagnostics *d, enum diagnostic_level level, const s
 	};
 
 	str_fini(&text);
-	if (!m->hidden && m->source != NULL && m->line > 0 && m->column > 0) {
+	new.hidden = m->hidden;
+	for (size_t i = 0; i<d->len &&new.line> 0; i++) {
+		if (d->p[i].line == new.line && strcmp(d->p[i].file, new.file) == 0) {
+			new.hidden = new.hidden || d->p[i].hidden;
+		}
+	}
+	if (new.hidden) {
+		hide_line(d, &new);
+	} else if (m->source != NULL && m->line > 0 && m->column > 0) {
 		new.source = excerpt(m, &new.caret);
 	}
 	for (size_t i = 0; i < d->len; i++) {

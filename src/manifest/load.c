@@ -95,35 +95,46 @@ static const char *shown_name(struct load *l, const char *path)
 	return strncmp(path, cwd, n) == 0 && path[n] == '/' ? path + n + 1 : path;
 }
 
+/* Keeps the text, without a byte order mark. */
+static struct source *keep_source(struct load *l, const char *name, const char *text, size_t len)
+{
+	struct source *source = arena_alloc(l->arena, sizeof(*source));
+	bool bom = len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0;
+
+	source->name = arena_strdup(l->arena, name);
+	source->text = arena_strndup(l->arena, text + (bom ? 3 : 0), len - (bom ? 3 : 0));
+	source->len = len - (bom ? 3 : 0);
+	if (l->out->sources.n < 2) {
+		l->out->sources.p[l->out->sources.n++] = source;
+	}
+	return source;
+}
+
 /* Reads and parses one file; NULL with *l->err, or with diagnostics. */
 static struct node *read_file(struct load *l, const char *path)
 {
-	struct source *source = arena_alloc(l->arena, sizeof(*source));
 	struct str text = STR_INIT(TREE_BYTES_MAX + 1);
 	struct error err = {0};
 	struct stat st;
+	struct node *root = NULL;
 
-	source->name = arena_strdup(l->arena, shown_name(l, path));
 	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > (off_t)TREE_BYTES_MAX) {
-		struct mark m = {.source = source};
+		struct source source = {.name = shown_name(l, path)};
+		struct mark m = {.source = &source};
 
 		diagnostics_add(l->diags, DIAGNOSTIC_ERROR, &m, NULL,
 			"larger than %zu KiB; this is no manifest", TREE_BYTES_MAX >> 10);
 		return NULL;
 	}
 	if (fs_read(path, &text, &err) != 0) {
-		str_fini(&text);
 		err.kind = ERROR_MANIFEST;
 		*l->err = err;
-		return NULL;
+	} else {
+		root = tree_parse(l->arena,
+			keep_source(l, shown_name(l, path), str_c(&text), text.len), l->diags);
 	}
-	source->text = arena_strndup(l->arena, str_c(&text), text.len);
-	source->len = text.len;
 	str_fini(&text);
-	if (l->out->sources.n < 2) {
-		l->out->sources.p[l->out->sources.n++] = source;
-	}
-	return tree_parse(l->arena, source, l->diags);
+	return root;
 }
 
 /* Folder of the manifest, and where its repository is. */
@@ -263,6 +274,22 @@ static void hide_passwords(const struct node *root)
 	}
 }
 
+/* From the tree on: 0, or -1 with mistakes. */
+static int finish(struct load *l, struct node *root, const char *path)
+{
+	const struct config_request *req = l->req;
+
+	l->out->sources.root = root;
+	hide_passwords(root);
+	tree_expand(l->arena, root, req->getenv != NULL ? req->getenv : env_of, req->ctx, l->diags);
+	validate_tree(root, l->diags);
+	struct build b = {
+		.out = l->out, .arena = l->arena, .c = &l->out->c, .diags = l->diags, .root = root};
+
+	build_root(&b);
+	return l->diags->errors > 0 ? fail(l, path) : 0;
+}
+
 static int load(struct load *l)
 {
 	const struct config_request *req = l->req;
@@ -286,18 +313,23 @@ static int load(struct load *l)
 	if (l->err->kind == ERROR_NONE && req->destination != NULL) {
 		root = overlay(l, path, root);
 	}
-	if (root == NULL) {
-		return fail(l, path);
-	}
-	l->out->sources.root = root;
-	hide_passwords(root);
-	tree_expand(l->arena, root, req->getenv != NULL ? req->getenv : env_of, req->ctx, l->diags);
-	validate_tree(root, l->diags);
-	struct build b = {
-		.out = l->out, .arena = l->arena, .c = c, .diags = l->diags, .root = root};
+	return root != NULL ? finish(l, root, path) : fail(l, path);
+}
 
-	build_root(&b);
-	return l->diags->errors > 0 ? fail(l, path) : 0;
+static int load_text(struct load *l, const char *text, size_t len)
+{
+	static const char path[] = "deploy.yml";
+	struct config *c = &l->out->c;
+
+	if (find_roots(l, under(l, l->req->dir, path)) != 0) {
+		return -1;
+	}
+	c->file = path;
+	c->destination = arena_strdup(l->arena, l->req->destination);
+	c->sources = &l->out->sources;
+	struct node *root = tree_parse(l->arena, keep_source(l, path, text, len), l->diags);
+
+	return root != NULL ? finish(l, root, path) : fail(l, path);
 }
 
 struct config *config_load(
@@ -309,6 +341,22 @@ struct config *config_load(
 		.out = out, .arena = &out->arena, .req = req, .diags = diags, .err = &local};
 
 	if (load(&l) != 0) {
+		*err = local;
+		config_free(&out->c);
+		return NULL;
+	}
+	return &out->c;
+}
+
+struct config *config_load_text(const char *text, size_t len, const struct config_request *req,
+	struct diagnostics *diags, struct error *err)
+{
+	struct loaded *out = xcalloc(1, sizeof(*out));
+	struct error local = {0};
+	struct load l = {
+		.out = out, .arena = &out->arena, .req = req, .diags = diags, .err = &local};
+
+	if (load_text(&l, text, len) != 0) {
 		*err = local;
 		config_free(&out->c);
 		return NULL;

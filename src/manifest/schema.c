@@ -10,9 +10,10 @@
 #define HOUR     (60 * MINUTE)
 #define PORT_MAX 65535
 
-/* clang-format off */
-#define FORMAT(id, what, check, pattern) static const struct schema_format id = {what, check, pattern}
-FORMAT(f_name, "a name", syntax_name, "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$");
+#define FORMAT(id, what, check, pattern)                                                           \
+	static const struct schema_format id = {what, check, pattern}
+FORMAT(f_name, "a name of letters, digits, '-' and '_'", syntax_name,
+	"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$");
 FORMAT(f_server, "a host: [user@]name[:port]", syntax_server, "^[^-\\s/][^\\s/]*$");
 FORMAT(f_domain, "a host name", syntax_domain, NULL);
 FORMAT(f_ip, "an IP address", syntax_ip, NULL);
@@ -21,7 +22,8 @@ FORMAT(f_image, "an image", syntax_image, NULL);
 FORMAT(f_registry, "a registry: host[:port]", syntax_registry, NULL);
 FORMAT(f_env_name, "the name of a variable", syntax_env_name, "^[A-Za-z_][A-Za-z0-9_.-]*$");
 FORMAT(f_secret, "the name of a secret", syntax_secret_name, "^[A-Za-z_][A-Za-z0-9_]*$");
-FORMAT(f_secret_ref, "the name of a secret, or NAME:SECRET", syntax_secret_ref, "^[A-Za-z_][A-Za-z0-9_.-]*(:[A-Za-z_][A-Za-z0-9_]*)?$");
+FORMAT(f_secret_ref, "the name of a secret, or NAME:SECRET", syntax_secret_ref,
+	"^[A-Za-z_][A-Za-z0-9_.-]*(:[A-Za-z_][A-Za-z0-9_]*)?$");
 FORMAT(f_label, "the name of a label", syntax_label, NULL);
 FORMAT(f_word, "a word", syntax_word, NULL);
 FORMAT(f_line, "one line of text", syntax_line, NULL);
@@ -36,7 +38,8 @@ FORMAT(f_relative, "a folder, relative to the manifest's", syntax_path_relative,
 FORMAT(f_path, "a path", syntax_path, NULL);
 FORMAT(f_absolute, "an absolute path", syntax_path_absolute, "^/");
 FORMAT(f_asset, "an absolute path[:options]", syntax_asset_path, "^/");
-FORMAT(f_volume, "a volume: name:/path[:ro] or /path:/path[:ro]", syntax_volume, "^[^:]+:/[^:]+(:[a-zA-Z,]+)?$");
+FORMAT(f_volume, "a volume: name:/path[:ro] or /path:/path[:ro]", syntax_volume,
+	"^[^:]+:/[^:]+(:[a-zA-Z,]+)?$");
 FORMAT(f_url_path, "a URL path", syntax_url_path, "^/");
 FORMAT(f_prefix, "a path prefix", syntax_path_prefix, "^/");
 FORMAT(f_ssh_url, "ssh://[user@]host[:port]", syntax_ssh_url, "^ssh://");
@@ -47,15 +50,18 @@ FORMAT(f_limit, "a number or a percentage", syntax_limit, "^[0-9]+%?$");
 FORMAT(f_mode, "a mode such as 0644", syntax_mode, "^[0-7]{3,4}$");
 
 #define TEXT(id, fmt) static const struct schema id = {.scalar = SCHEMA_TEXT, .format = &(fmt)}
-#define LIST(id, of) static const struct schema id = {.items = &(of)}
-#define SET(id, of) static const struct schema id = {.items = &(of), .unique = true}
-#define ONE_OR_LIST(id, fmt, of) static const struct schema id = {.scalar = SCHEMA_TEXT, .format = &(fmt), .items = &(of)}
-#define WORDS(id, ...) \
-	static const char *const id##_words[] = {__VA_ARGS__, NULL}; \
+#define LIST(id, of)  static const struct schema id = {.items = &(of)}
+#define SET(id, of)   static const struct schema id = {.items = &(of), .unique = true}
+#define ONE_OR_LIST(id, fmt, of)                                                                   \
+	static const struct schema id = {.scalar = SCHEMA_TEXT, .format = &(fmt), .items = &(of)}
+#define WORDS(id, ...)                                                                             \
+	static const char *const id##_words[] = {__VA_ARGS__, NULL};                               \
 	static const struct schema id = {.scalar = SCHEMA_TEXT, .words = id##_words}
 #define MAP(id, table) static const struct schema id = {.keys = (table)}
-#define DURATION(id, low, high) static const struct schema id = {.scalar = SCHEMA_DURATION, .min = (low), .max = (high)}
-#define INT(id, low, high) static const struct schema id = {.scalar = SCHEMA_INT, .min = (low), .max = (high)}
+#define DURATION(id, low, high)                                                                    \
+	static const struct schema id = {.scalar = SCHEMA_DURATION, .min = (low), .max = (high)}
+#define INT(id, low, high)                                                                         \
+	static const struct schema id = {.scalar = SCHEMA_INT, .min = (low), .max = (high)}
 
 static const struct schema boolean = {.scalar = SCHEMA_BOOL};
 static const struct schema any = {.special = SCHEMA_ANY};
@@ -100,8 +106,10 @@ TEXT(port_mapping, f_port);
 TEXT(limit, f_limit);
 TEXT(mode, f_mode);
 WORDS(arch_word, "amd64", "arm64");
-static const struct schema arch = {.scalar = SCHEMA_TEXT, .words = arch_word_words, .items = &arch_word};
-static const struct schema host = {.special = SCHEMA_HOST, .scalar = SCHEMA_TEXT, .format = &f_server};
+static const struct schema arch = {
+	.scalar = SCHEMA_TEXT, .words = arch_word_words, .items = &arch_word};
+static const struct schema host = {
+	.special = SCHEMA_HOST, .scalar = SCHEMA_TEXT, .format = &f_server};
 SET(hosts, host);
 SET(volumes, volume);
 SET(tags, tag);
@@ -110,14 +118,15 @@ ONE_OR_LIST(one_secret, f_secret, secret);
 SET(headers, header);
 SET(ips, ip);
 static const struct schema domains = {.items = &domain, .unique = true};
-static const struct schema domain_list = {.scalar = SCHEMA_TEXT, .format = &f_domain, .commas = true};
-static const struct schema prefix_list = {.scalar = SCHEMA_TEXT, .format = &f_prefix, .commas = true};
+static const struct schema domain_list = {
+	.scalar = SCHEMA_TEXT, .format = &f_domain, .commas = true};
+static const struct schema prefix_list = {
+	.scalar = SCHEMA_TEXT, .format = &f_prefix, .commas = true};
 SET(prefixes, prefix);
 LIST(paths, path);
 static const struct schema labels = {.values = &value, .names = &f_label};
 static const struct schema args = {.values = &value, .names = &f_env_name};
 static const struct schema options = {.special = SCHEMA_OPTIONS};
-/* clang-format on */
 
 #define KEY(key, value, fallback, doc)                                                             \
 	{                                                                                          \

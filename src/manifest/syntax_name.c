@@ -240,6 +240,11 @@ const char *syntax_domain(const char *s)
 	if (strstr(s, "://") != NULL) {
 		return "is a URL; write the host name alone";
 	}
+	for (const char *p = name; *p != '\0'; p++) {
+		if ((unsigned char)*p >= 0x80) {
+			return "has a letter that is not ASCII; write it as xn--...";
+		}
+	}
 	for (const char *p = name;; p++) {
 		if (*p == '.' || *p == '\0') {
 			if (label == 0 || label > NAME_MAX_LEN || p[-1] == '-') {

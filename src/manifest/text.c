@@ -2,7 +2,8 @@
 /* What is looked at before YAML is: size, encoding, control characters, ERB. */
 #include "internal.h"
 
-#include <ctype.h>
+#include "manifest/syntax.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -87,29 +88,62 @@ static bool check_encoding(const struct source *s, struct diagnostics *diags)
 	return true;
 }
 
-/* Puts the ${VAR} that does what `<%= ENV[...] %>` does into buf; false when there is none. */
-static bool erb_equal(const char *p, size_t n, char *buf, size_t size)
+/* A text in ' or " at p (blanks before it skipped); NULL, or what is behind it. */
+static const char *ruby_string(const char *p, const char *end, char *out, size_t size)
 {
-	char text[200], name[80] = "", fallback[80] = "";
+	while (p < end && *p == ' ') {
+		p++;
+	}
+	if (p >= end || (*p != '\'' && *p != '"')) {
+		return NULL;
+	}
+	const char *stop = memchr(p + 1, *p, (size_t)(end - p - 1));
 
-	snprintf(text, sizeof(text), "%.*s", (int)(n < sizeof(text) - 1 ? n : sizeof(text) - 1), p);
-	if (sscanf(text, "<%%= ENV.fetch(%*1['\"]%79[A-Za-z0-9_]%*1['\"], %*1['\"]%79[^'\"]", name,
-		    fallback) == 2 ||
-		sscanf(text, "<%%= ENV[%*1['\"]%79[A-Za-z0-9_]%*1['\"]] || %*1['\"]%79[^'\"]", name,
-			fallback) == 2) {
+	if (stop == NULL || (size_t)(stop - p - 1) >= size || stop == p + 1) {
+		return NULL;
+	}
+	snprintf(out, size, "%.*s", (int)(stop - p - 1), p + 1);
+	return stop + 1;
+}
+
+/* What begins with `text`, blanks before it skipped; NULL, or what is behind it. */
+static const char *ruby_word(const char *p, const char *end, const char *text)
+{
+	size_t n = strlen(text);
+
+	while (p < end && *p == ' ') {
+		p++;
+	}
+	return (size_t)(end - p) >= n && memcmp(p, text, n) == 0 ? p + n : NULL;
+}
+
+/* Puts the ${VAR} that does what `<%= ENV[...] %>` does into buf; false when there is none. */
+static bool erb_equal(const char *at, const char *end, char *buf, size_t size)
+{
+	char name[80], fallback[80];
+	const char *p = ruby_word(at, end, "<%=");
+	const char *env = p != NULL ? ruby_word(p, end, "ENV") : NULL;
+	const char *fetch = env != NULL ? ruby_word(env, end, ".fetch(") : NULL;
+	const char *index = env != NULL ? ruby_word(env, end, "[") : NULL;
+
+	if (fetch == NULL && index == NULL) {
+		return false;
+	}
+	p = ruby_string(fetch != NULL ? fetch : index, end, name, sizeof(name));
+	if (p == NULL || syntax_secret_name(name) != NULL) {
+		return false;
+	}
+	const char *more = ruby_word(p, end, fetch != NULL ? "," : "] ||");
+
+	if (more != NULL && ruby_string(more, end, fallback, sizeof(fallback)) != NULL) {
 		snprintf(buf, size, "write ${%s:-%s}", name, fallback);
-		return true;
-	}
-	if (sscanf(text, "<%%= ENV.fetch(%*1['\"]%79[A-Za-z0-9_]", name) == 1) {
-		snprintf(buf, size, "write ${%s:?message}", name);
-		return true;
-	}
-	if (sscanf(text, "<%%= ENV[%*1['\"]%79[A-Za-z0-9_]", name) == 1) {
+	} else if (fetch != NULL) {
 		snprintf(
-			buf, size, "write ${%s:-} (empty when it is not set) or ${%s}", name, name);
-		return true;
+			buf, size, "write ${%s}; ${%s:?message} says why it is needed", name, name);
+	} else {
+		snprintf(buf, size, "write ${%s}, or ${%s:-} where it may be missing", name, name);
 	}
-	return false;
+	return true;
 }
 
 static void erb_mistake(const struct source *s, int line, const char *start, const char *at,
@@ -117,13 +151,13 @@ static void erb_mistake(const struct source *s, int line, const char *start, con
 {
 	struct mark m = {.source = s, .line = line, .column = 1};
 	const char *stop = memmem(at, (size_t)(end - at), "%>", 2);
-	char hint[256];
+	char hint[300];
 
 	for (const char *p = start; p < at; p++) {
 		m.column += ((unsigned char)*p & 0xC0) != 0x80;
 	}
 	m.width = (int)((stop != NULL ? stop + 2 : end) - at);
-	if (!erb_equal(at, (size_t)(end - at), hint, sizeof(hint))) {
+	if (!erb_equal(at, stop != NULL ? stop : end, hint, sizeof(hint))) {
 		snprintf(hint, sizeof(hint),
 			"values from the environment are written ${VAR}, ${VAR:-default} or "
 			"${VAR:?message}; secrets belong in .deploy/secrets");

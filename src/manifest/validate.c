@@ -440,7 +440,7 @@ static void check_fixed(
 		}
 		if (k != NULL) {
 			check_key(v, item, k, p);
-		} else if (p->n_shown > 0 || strncmp(item->key->text, "x-", 2) != 0) {
+		} else if (strncmp(item->key->text, "x-", 2) != 0) {
 			unknown_key(v, item->key, s, p);
 		}
 	}

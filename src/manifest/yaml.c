@@ -61,7 +61,12 @@ static void syntax_mistake(struct reader *r)
 	} else if (strstr(problem, "expected ':'") != NULL) {
 		hint = "a key is followed by ': '";
 	}
-	if (p->context != NULL) {
+	if (p->context != NULL && strstr(problem, "unexpected end of stream") != NULL) {
+		m.line = (int)p->context_mark.line + 1; /* the end shows nothing */
+		m.column = (int)p->context_mark.column + 1;
+		diagnostics_add(r->diags, DIAGNOSTIC_ERROR, &m, "it has no end",
+			"not valid YAML: %s %s", problem, p->context);
+	} else if (p->context != NULL) {
 		diagnostics_add(r->diags, DIAGNOSTIC_ERROR, &m, hint,
 			"not valid YAML: %s %s (which begins in line %zu)", problem, p->context,
 			p->context_mark.line + 1);
