@@ -21,6 +21,8 @@
 #define RATE_AFTER_MS 500 /* a rate before that says nothing */
 #define MAX_NAME      32  /* columns */
 #define MIN_TEXT      12  /* columns that the step's text keeps before the bar gives way */
+#define RATE_COLUMNS  80  /* narrower screens show no rate */
+#define BYTES_COLUMN  18  /* "12.4 MB of 30.1 MB" */
 
 static const char *glyph(const struct screen *s, const char *utf8, const char *ascii)
 {
@@ -104,9 +106,15 @@ static struct live_host *host_get(struct live *l, const char *name)
 			return &l->hosts.p[i];
 		}
 	}
+	/* In order of names, numbers by value: threads come in any order, lines should not. */
 	struct live_host h = {.name = xstrdup(name), .text = xstrdup("")};
+	size_t at = l->hosts.len;
 	vec_push(&l->hosts, h);
-	return &l->hosts.p[l->hosts.len - 1];
+	for (; at > 0 && strverscmp(l->hosts.p[at - 1].name, name) > 0; at--) {
+		l->hosts.p[at] = l->hosts.p[at - 1];
+	}
+	l->hosts.p[at] = h;
+	return &l->hosts.p[at];
 }
 
 static struct live_phase *phase_find(const struct live *l, const char *name)
@@ -406,12 +414,12 @@ static void put_bar(
 	put(out, s, UI_DIM, str_c(&empty));
 }
 
-/* "  ━━━━────  12.4 MB of 30.1 MB  8.2 MB/s"; `bar` 0 leaves out the bar. */
+/* "  ━━━━────  12.4 MB of 30.1 MB  8.2 MB/s"; bar and rate where the screen is wide enough. */
 static void put_bytes(
 	struct str *out, const struct screen *s, const struct live_host *h, int64_t now, int bar)
 {
-	char done[16];
-	char total[16];
+	CLEANUP_STR struct str amount = STR_INIT(STR_MAX_LINE);
+	char buf[16];
 	int64_t ms = now - h->bytes_since;
 
 	str_add(out, "  ");
@@ -419,16 +427,16 @@ static void put_bytes(
 		put_bar(out, s, bar, h->done, h->total);
 		str_add(out, "  ");
 	}
-	ui_bytes(h->done, done);
+	str_add(&amount, ui_bytes(h->done, buf));
 	if (h->total > 0) {
-		str_addf(out, "%s of %s", done, ui_bytes(h->total, total));
-	} else {
-		str_add(out, done);
+		str_addf(&amount, " of %s", ui_bytes(h->total, buf));
 	}
-	if (ms >= RATE_AFTER_MS && h->done > 0) {
-		CLEANUP_FREE char *rate = xasprintf(
-			"  %s/s", ui_bytes((uint64_t)((double)h->done * 1000 / (double)ms), done));
-		put(out, s, UI_DIM, rate);
+	str_add(out, str_c(&amount));
+	if (ms >= RATE_AFTER_MS && h->done > 0 && s->columns >= RATE_COLUMNS) {
+		uint64_t rate = (uint64_t)((double)h->done * 1000 / (double)ms);
+		CLEANUP_FREE char *text = xasprintf("  %s/s", ui_bytes(rate, buf));
+		pad(out, BYTES_COLUMN - text_width(str_c(&amount)));
+		put(out, s, UI_DIM, text);
 	}
 }
 

@@ -15,6 +15,7 @@
 
 #define PROGRESS_EVERY_MS 10000
 #define MAX_NAME          32
+#define COLUMN            9 /* of phases, sources and kinds of lines */
 
 struct host {
 	char *name;
@@ -83,6 +84,9 @@ static void say(struct ui *ui, const struct event *e, const char *column, enum u
 			str_add(&out, column);
 			str_add(&out,
 				style == UI_PLAIN ? "" : style_code(ui->options.color, UI_PLAIN));
+			for (int i = text_width(column); i < COLUMN; i++) {
+				str_addc(&out, ' ');
+			}
 			str_add(&out, "  ");
 		}
 		str_addn(&out, line, n);
