@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* status: one screen that says what is live where, how it does, and what is not as it should be. */
 #include "deploy/operations.h"
+#include "disk.h"
 #include "run.h"
 #include "state.h"
 
-#include "ssh/exec.h"
 #include "util/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define SAMPLE_MS     400 /* between two samples of CPU time */
-#define DF_TIMEOUT_MS 5000
-#define DISK_WARN_PERCENT 90
+#define SAMPLE_MS 400 /* between two samples of CPU time */
 
 struct host_status {
 	struct docker_stats *before, *after; /* by container of the observation */
@@ -55,27 +53,13 @@ static void sample(struct deployment *d, struct target *t, struct docker_stats *
 	free(where);
 }
 
-/* "Use%" of `df -Pk`: the field before the last, of the last line. */
 static void read_disk(struct target *t, struct host_status *s)
 {
-	CLEANUP_STR struct str command = STR_INIT(STR_MAX_LINE);
-	CLEANUP_STR struct str out = STR_INIT(STR_MAX_LINE);
-	struct error ignored = {0};
-	int status = 1;
-	unsigned long long blocks, used, left;
+	struct disk_space space;
 	s->disk_percent = -1;
-	str_add(&command, "df -Pk ");
-	ssh_quote(&command, t->host->info.root_dir ? t->host->info.root_dir : "/");
-	str_add(&command, " 2>/dev/null || df -Pk /");
-	if (ssh_run(t->host->ssh, str_c(&command), NULL, 0, &out, NULL, DF_TIMEOUT_MS, &status,
-		    &ignored) < 0) {
-		return;
-	}
-	const char *line = strchr(str_c(&out), '\n');
-	if (line && sscanf(line + 1, "%*s %llu %llu %llu", &blocks, &used, &left) == 3 &&
-		used + left > 0) {
-		s->disk_percent = (long)(used * 100 / (used + left));
-		ui_bytes(left * 1024, s->disk_free);
+	if (disk_space(t->host, &space) == 0) {
+		s->disk_percent = space.percent;
+		ui_bytes(space.free, s->disk_free);
 	}
 }
 

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/* check: every reason why a push would fail, each with its mend, found without changing anything. */
+#include "builder.h"
+#include "deploy/operations.h"
+#include "disk.h"
+#include "internal.h"
+
+#include "ssh/exec.h"
+#include "util/clock.h"
+
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_TIMEOUT_MS	 10000
+#define CLOCK_SKEW_MS	 30000 /* certificates and logs suffer beyond */
+#define PROC_NET_MAX	 ((size_t)4 << 20)
+#define OLDEST_DOCKER	 41 /* API of Docker 20.10 */
+
+enum level { CHECK_OK, CHECK_WARN, CHECK_FAIL };
+static const char *const level_names[] = {"ok", "warning", "FAIL"};
+static const char *const level_words[] = {"ok", "warning", "fail"};
+
+struct finding {
+	enum level level;
+	char *host, *what, *mend;
+};
+
+struct findings {
+	pthread_mutex_t lock;
+	VEC_TYPE(finding_vec, struct finding) list;
+};
+
+__attribute__((format(printf, 5, 6))) static void found(struct findings *f, enum level level,
+	const char *host, const char *mend, const char *fmt, ...)
+{
+	struct str what = STR_INIT(STR_MAX_LINE);
+	va_list ap;
+	va_start(ap, fmt);
+	str_vaddf(&what, fmt, ap);
+	va_end(ap);
+	struct finding one = {level, xstrdup(host), str_take(&what), xstrdup(mend)};
+	pthread_mutex_lock(&f->lock);
+	vec_push(&f->list, one);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static void found_error(struct findings *f, const char *host, const struct error *err)
+{
+	found(f, CHECK_FAIL, host, err->hint[0] ? err->hint : NULL, "%s%s%s", err->text,
+		err->detail[0] ? "\n" : "", err->detail);
+}
+
+/* -- This machine -- */
+
+static void check_builder(struct deployment *d, struct findings *f, const struct version *v)
+{
+	struct builder b = {0};
+	struct error err = {0};
+	struct docker_ping ping = {0};
+	if (builder_open(&b, d, v, &err) < 0 ||
+		docker_ping(b.host->docker, true, &ping, &err) < 0) {
+		(void)error_hint(&err, "start Docker here, or build on a server (builder.remote)");
+		found_error(f, NULL, &err);
+	} else {
+		found(f, CHECK_OK, NULL, NULL, "builder: %s", ping.server);
+		if (d->config->registry.enabled &&
+			registry_login(b.host->docker, &b.auth, &err) < 0) {
+			found_error(f, NULL, &err);
+		}
+	}
+	builder_fini(&b);
+}
+
+static void check_here(struct deployment *d, struct findings *f)
+{
+	struct version v = {0};
+	struct error err = {0};
+	if (version_resolve(d, &v, &err) < 0) {
+		found_error(f, NULL, &err);
+	} else {
+		found(f, CHECK_OK, NULL, NULL, "version %s%s%s", v.version,
+			v.subject ? ": " : "", v.subject ? v.subject : "");
+		check_builder(d, f, &v);
+	}
+	version_fini(&v);
+}
+
+/* -- A server -- */
+
+static void check_docker(struct deployment *d, struct target *t, struct findings *f)
+{
+	const struct docker_info *info = &t->host->info;
+	const char *name = t->host->name;
+	int api = docker_api(t->host->docker);
+	if (api < OLDEST_DOCKER) {
+		found(f, CHECK_FAIL, name, "install Docker 20.10 or newer",
+			"Docker %s is too old (API 1.%d)", info->server_version, api);
+	} else {
+		found(f, CHECK_OK, name, NULL, "Docker %s, %s, %s%s", info->server_version,
+			info->architecture, info->driver,
+			info->containerd_store ? " (containerd image store)" : "");
+	}
+	const struct strvec *arch = &d->config->builder.arch;
+	if (arch->len > 0 && !strvec_has(arch, info->architecture)) {
+		found(f, CHECK_FAIL, name, "add it to builder.arch",
+			"the server is %s, and builder.arch does not name it", info->architecture);
+	}
+}
+
+static void check_disk(struct target *t, struct findings *f)
+{
+	struct disk_space space;
+	char size[16];
+	if (disk_space(t->host, &space) < 0) {
+		found(f, CHECK_WARN, t->host->name, NULL, "the free disk space could not be read");
+		return;
+	}
+	ui_bytes(space.free, size);
+	if (space.percent >= DISK_WARN_PERCENT) {
+		found(f, space.percent >= 98 ? CHECK_FAIL : CHECK_WARN, t->host->name,
+			"deploy prune, or docker system prune there", "disk %ld%% full, %s free",
+			space.percent, size);
+	} else {
+		found(f, CHECK_OK, t->host->name, NULL, "disk: %s free", size);
+	}
+}
+
+/* Is a socket of /proc/net/tcp or tcp6 (state 0A: listening) on this port? */
+static bool listens(const struct str *table, int port)
+{
+	CLEANUP_FREE char *wanted = xasprintf(":%04X ", port);
+	for (const char *p = str_c(table); (p = strchr(p, '\n')) != NULL;) {
+		unsigned state = 0;
+		p++;
+		const char *local = strchr(p, ':'); /* behind the line's number */
+		const char *colon = local ? strchr(local + 1, ':') : NULL;
+		if (colon && strncmp(colon, wanted, strlen(wanted)) == 0 &&
+			sscanf(colon + strlen(wanted), "%*s %x", &state) == 1 && state == 0x0A) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void check_ports(struct deployment *d, struct target *t, struct findings *f)
+{
+	const struct config_proxy *proxy = &d->config->proxy;
+	if (!target_proxied(d, t) || (t->seen.proxy_there && t->seen.proxy_container.running)) {
+		return;
+	}
+	struct error ignored = {0};
+	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
+	const struct sftp_op *tables[] = {sftp_read(b, "/proc/net/tcp", PROC_NET_MAX),
+		sftp_read(b, "/proc/net/tcp6", PROC_NET_MAX)};
+	int ports[] = {proxy->http_port, proxy->https_port};
+	bool read = sftp_run(b, FILE_TIMEOUT_MS, &ignored) == 0;
+	for (int i = 0; read && i < 2; i++) {
+		if (listens(&tables[0]->data, ports[i]) || listens(&tables[1]->data, ports[i])) {
+			found(f, CHECK_FAIL, t->host->name,
+				"stop what listens there, or set proxy.run.http_port and https_port",
+				"port %d, which the proxy needs, is taken", ports[i]);
+		}
+	}
+	sftp_batch_free(b);
+}
+
+static void check_clock(struct target *t, struct findings *f)
+{
+	CLEANUP_STR struct str out = STR_INIT(STR_MAX_LINE);
+	struct error ignored = {0};
+	int status = 1;
+	long seconds;
+	if (ssh_run(t->host->ssh, "date +%s", NULL, 0, &out, NULL, FILE_TIMEOUT_MS, &status,
+		    &ignored) < 0 ||
+		sscanf(str_c(&out), "%ld", &seconds) != 1) {
+		return;
+	}
+	int64_t skew = (int64_t)seconds * 1000 - clock_wall_ms();
+	if (skew > CLOCK_SKEW_MS || skew < -CLOCK_SKEW_MS) {
+		char text[CLOCK_RFC3339_SIZE];
+		found(f, CHECK_WARN, t->host->name, "let it keep time by NTP (systemd-timesyncd)",
+			"its clock is %s %s ours", clock_duration(skew < 0 ? -skew : skew, text),
+			skew < 0 ? "behind" : "ahead of");
+	}
+}
+
+static void check_forwarding(struct target *t, struct findings *f)
+{
+	if (t->host->dial_stdio) {
+		found(f, CHECK_WARN, t->host->name, "AllowStreamLocalForwarding yes in sshd_config",
+			"sshd forwards no unix sockets: slower, by 'docker system dial-stdio'");
+	}
+	struct error why = {0};
+	int fd = host_dial_tcp(t->host, "127.0.0.1", 1, &why); /* nobody is there: refused is fine */
+	if (fd >= 0) {
+		close(fd);
+	}
+	if (t->host->tcp_by_shell) {
+		found(f, CHECK_WARN, t->host->name, "AllowTcpForwarding yes in sshd_config",
+			"sshd forwards no TCP: health checks go by bash there");
+	}
+}
+
+static void check_lock(struct deployment *d, struct findings *f)
+{
+	struct target *t = &d->targets[d->lock_target];
+	struct lock_owner o = {0};
+	struct error ignored = {0};
+	CLEANUP_FREE char *dir = names_state_path(d->config, "");
+	dir[strlen(dir) - 1] = '\0';
+	if (t->host && lock_read(t->host, dir, &o, &ignored) == 1 && !o.dead) {
+		found(f, CHECK_WARN, t->host->name, "wait, or deploy lock release",
+			"locked by %s on %s: '%s'", o.performer, o.host, o.command);
+	}
+	lock_owner_fini(&o);
+}
+
+struct checking {
+	struct deployment *d;
+	struct findings *f;
+	struct error *errors; /* by target */
+};
+
+static int check_target(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	struct checking *c = ctx;
+	(void)err;
+	if (!t->selected || !t->host) {
+		return 0;
+	}
+	check_docker(d, t, c->f);
+	check_disk(t, c->f);
+	check_ports(d, t, c->f);
+	check_clock(t, c->f);
+	check_forwarding(t, c->f);
+	return 0;
+}
+
+/* -- Names -- */
+
+static void check_domain(struct deployment *d, struct findings *f, const char *name)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found_addresses = NULL;
+	(void)d;
+	if (strchr(name, '*')) {
+		return;
+	}
+	int failed = getaddrinfo(name, NULL, &hints, &found_addresses);
+	if (failed) {
+		found(f, CHECK_WARN, NULL, "add an A or AAAA record that leads to the servers",
+			"'%s' has no address: %s", name, gai_strerror(failed));
+		return;
+	}
+	found(f, CHECK_OK, NULL, NULL, "'%s' has an address", name);
+	freeaddrinfo(found_addresses);
+}
+
+/* -- All of it -- */
+
+static int by_host(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+	int order = strcmp(x->host ? x->host : "", y->host ? y->host : "");
+	return order ? order : (int)y->level - (int)x->level;
+}
+
+static size_t show(struct deployment *d, struct findings *f)
+{
+	size_t failed = 0;
+	qsort(f->list.p, f->list.len, sizeof(*f->list.p), by_host);
+	VEC_FOREACH (&f->list, i) {
+		const struct finding *one = &f->list.p[i];
+		failed += one->level == CHECK_FAIL;
+		ui_print(d->ui, "%-8s %s%s%s%s%s", level_names[one->level],
+			one->host ? one->host : "", one->host ? ": " : "", one->what,
+			one->mend ? "\n         mend: " : "", one->mend ? one->mend : "");
+		ui_json(d->ui, json_pack("{s:s, s:s?, s:s, s:s, s:s?}", "result", "check", "host",
+				       one->host, "level", level_words[one->level], "what", one->what,
+				       "mend", one->mend));
+	}
+	return failed;
+}
+
+static void check_servers(struct deployment *d, struct findings *f)
+{
+	struct error err = {0};
+	struct checking c = {.d = d, .f = f};
+	if (deployment_look(d, &err) < 0) {
+		for (size_t i = 0; i < d->n; i++) {
+			if (d->targets[i].error.kind != ERROR_NONE) {
+				found_error(f, d->targets[i].address->name, &d->targets[i].error);
+			}
+		}
+		return;
+	}
+	deployment_each_best_effort(d, "check", check_target, &c);
+	check_lock(d, f);
+}
+
+int operation_check(struct deployment *d, struct error *err)
+{
+	struct findings f = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	struct error secrets = {0};
+	if (deployment_load_secrets(d, &secrets) < 0) {
+		found_error(&f, NULL, &secrets);
+	}
+	check_here(d, &f);
+	if (secrets.kind == ERROR_NONE) {
+		check_servers(d, &f);
+	}
+	VEC_FOREACH (&d->config->proxy.hosts, i) {
+		check_domain(d, &f, d->config->proxy.hosts.p[i]);
+	}
+	size_t failed = show(d, &f);
+	VEC_FOREACH (&f.list, i) {
+		free(f.list.p[i].host);
+		free(f.list.p[i].what);
+		free(f.list.p[i].mend);
+	}
+	vec_fini(&f.list);
+	if (failed > 0) {
+		return error_set(err, ERROR_REMOTE, "%zu finding(s) would make a push fail", failed);
+	}
+	return 0;
+}
