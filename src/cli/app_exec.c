@@ -58,9 +58,9 @@ const struct command command_app_exec = {
 	.arguments = "COMMAND...",
 	.summary = "run a command in the application's image",
 	.description =
-		"By default in a fresh container of the live release, with its environment, once\n"
-		"on each server. Options of this tool come before COMMAND. There is no shell in\n"
-		"between: for pipes and variables, run  sh -c '...'.",
+		"By default in a fresh container of the live release, with its environment,\n"
+		"once on each server. Options of this tool come before COMMAND. There is no\n"
+		"shell in between: for pipes and variables, run sh -c '...'.",
 	.options = options,
 	.options_size = sizeof(struct exec_options),
 	.min_args = 1,
@@ -87,8 +87,8 @@ const struct command command_app_console = {
 	.arguments = "",
 	.summary = "open a shell in a running container",
 	.description =
-		"A terminal in the first container of the first server (or of --hosts, --roles).\n"
-		"For another program: deploy app exec -i --reuse 'bin/rails console'.",
+		"A terminal in the first container of the first server (or of --hosts,\n"
+		"--roles). For another program: deploy app exec -i --reuse 'bin/rails console'.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_app_console,
 };

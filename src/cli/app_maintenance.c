@@ -26,7 +26,8 @@ const struct command command_app_maintenance = {
 	.arguments = "",
 	.summary = "answer every request with a maintenance page",
 	.description =
-		"The proxy answers 503 with a page, until 'deploy app live'. The containers go on.",
+		"The proxy answers 503 with a page, until 'deploy app live'. The containers go\n"
+		"on.",
 	.options = options,
 	.options_size = sizeof(struct maintenance_options),
 	.needs = CLI_NEEDS_DEPLOYMENT,

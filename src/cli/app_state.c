@@ -28,9 +28,9 @@ const struct command command_app_stop = {
 	.name = "stop",
 	.arguments = "",
 	.summary = "stop the containers of the live release",
-	.description = "The site answers with an error until it is started again; a page that says "
-		       "why is\n"
-		       "put up by 'deploy app maintenance'.",
+	.description =
+		"The site answers with an error until it is started again; a page that says why\n"
+		"is put up by 'deploy app maintenance'.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_app_stop,

@@ -16,19 +16,22 @@ static const char script_head[] =
 	"\n"
 	"_deploy() {\n"
 	"\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
-	"\tlocal word path= skip= options= words= i\n"
+	"\tlocal word path='' skip='' options='' words='' i\n"
 	"\t[[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD - 2]}\n"
 	"\t[[ $cur == = ]] && cur=\n"
 	"\tCOMPREPLY=()\n"
 	"\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 	"\t\tword=${COMP_WORDS[i]}\n"
+	"\t\tif [[ $word == = ]]; then\n"
+	"\t\t\tskip=1\n"
+	"\t\t\tcontinue\n"
+	"\t\tfi\n"
 	"\t\tif [[ $skip ]]; then\n"
 	"\t\t\tskip=\n"
 	"\t\t\tcontinue\n"
 	"\t\tfi\n"
-	"\t\tcase $word in\n"
-	"\t\t--) [[ $path ]] && return ;;\n"
-	"\t\t=) skip=1 ;;\n";
+	"\t\tcase \"$path $word\" in\n"
+	"\t\t";
 
 static void add_words(struct str *out, const struct cli_option *table)
 {
@@ -40,14 +43,32 @@ static void add_words(struct str *out, const struct cli_option *table)
 	}
 }
 
-/* Options that take the next word, over all commands, as a case pattern. */
-static void add_value_pattern(struct str *out, const struct cli_option *table)
+/* Options of all commands that take the next word, as a case pattern without its closing ')'. */
+static void add_value_pattern(struct str *out)
 {
-	for (const struct cli_option *o = table; o != NULL && o->name != NULL; o++) {
+	const char *before = "";
+
+	for (const struct cli_option *o = cli_global_options; o->name != NULL; o++) {
 		if (cli_option_wants_value(o)) {
-			str_addf(out, "--%s|", o->name);
+			str_addf(out, "%s*' --%s'", before, o->name);
+			before = "|";
 			if (o->letter != '\0') {
-				str_addf(out, "-%c|", o->letter);
+				str_addf(out, "|*' -%c'", o->letter);
+			}
+		}
+	}
+}
+
+/* The same for a command's own: a letter may be a flag of another one. */
+static void add_own_pattern(struct str *out, const struct command *c)
+{
+	char path[COMMAND_PATH_SIZE];
+
+	for (const struct cli_option *o = c->options; o != NULL && o->name != NULL; o++) {
+		if (cli_option_wants_value(o)) {
+			str_addf(out, "|'%s --%s'", command_path(c, path), o->name);
+			if (o->letter != '\0') {
+				str_addf(out, "|'%s -%c'", path, o->letter);
 			}
 		}
 	}
@@ -100,15 +121,16 @@ static void add_path_rule(struct str *out)
 void completion_bash(struct str *out)
 {
 	char path[COMMAND_PATH_SIZE];
-	struct str pattern = STR_INIT(STR_MAX_LINE);
 
 	str_add(out, script_head);
-	add_value_pattern(&pattern, cli_global_options);
+	add_value_pattern(out);
 	for (size_t i = 0; command_table[i] != NULL; i++) {
-		add_value_pattern(&pattern, command_table[i]->options);
+		add_own_pattern(out, command_table[i]);
 	}
-	str_addf(out, "\t\t%.*s) skip=1 ;;\n", (int)pattern.len - 1, str_c(&pattern));
-	str_fini(&pattern);
+	str_add(out, ") skip=1 ;;\n"
+		     "\t\tesac\n"
+		     "\t\tcase $word in\n"
+		     "\t\t--) [[ $path ]] && return ;;\n");
 	add_path_rule(out);
 	str_add(out,
 		"\tcase $prev in\n"

@@ -13,8 +13,9 @@ const struct command command_exec = {
 	.arguments = "[--] COMMAND...",
 	.summary = "run a command on the servers themselves",
 	.description =
-		"On all selected servers at once, by the shell of the SSH user; the output comes\n"
-		"with the server's name in front. Exits with the first status that is not 0.",
+		"On all selected servers at once, by the shell of the SSH user; the output\n"
+		"comes with the server's name in front. Exits with the first status that is not\n"
+		"0.",
 	.min_args = 1,
 	.max_args = CLI_MANY,
 	.needs = CLI_NEEDS_DEPLOYMENT,

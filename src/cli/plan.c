@@ -13,10 +13,9 @@ const struct command command_plan = {
 	.arguments = "",
 	.summary = "show what a push would change, and change nothing",
 	.description =
-		"Compares the manifest, the secrets and the commit with what really runs on each\n"
-		"server, and prints the steps that 'deploy push' would take. Containers or "
-		"settings\n"
-		"that were changed by hand are shown as drift.",
+		"Compares the manifest, the secrets and the commit with what really runs on\n"
+		"each server, and prints the steps that 'deploy push' would take. Containers or\n"
+		"settings that were changed by hand are shown as drift.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_plan,
 };

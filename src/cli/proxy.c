@@ -28,9 +28,9 @@ const struct command command_proxy_reboot = {
 	.name = "reboot",
 	.arguments = "",
 	.summary = "replace the proxy container by a fresh one",
-	.description = "Needed after a change of its image, ports or options. One server after the "
-		       "other;\n"
-		       "all services behind the proxy are affected.",
+	.description =
+		"Needed after a change of its image, ports or options. One server after the\n"
+		"other; all services behind the proxy are affected.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_proxy_reboot,
@@ -77,8 +77,8 @@ const struct command command_proxy_config = {
 	.name = "config",
 	.arguments = "",
 	.summary = "print the proxy configuration of this service",
-	.description =
-		"What the manifest gives, and, where a server has something else, how it differs.",
+	.description = "What the manifest gives, and, where a server has something else, how it\n"
+		       "differs.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_proxy_config,
 };

@@ -12,9 +12,9 @@ const struct command command_prune = {
 	.name = "prune",
 	.arguments = "",
 	.summary = "remove old containers and images now",
-	.description = "Keeps what is live and the last releases (retain_containers) for rollback. "
-		       "A push\n"
-		       "does the same at its end.",
+	.description =
+		"Keeps what is live and the last releases (retain_containers) for rollback. A\n"
+		"push does the same at its end.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_prune,

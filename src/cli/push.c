@@ -25,10 +25,10 @@ const struct command command_push = {
 	.arguments = "",
 	.summary = "build this commit and put it on the servers",
 	.description =
-		"Builds the image, sends the missing layers, runs the release command, starts the\n"
-		"new containers beside the old ones, and moves the traffic when all of them are\n"
-		"healthy on every server. A failure before that changes nothing; one after it is\n"
-		"undone everywhere.",
+		"Builds the image, sends the missing layers, runs the release command, starts\n"
+		"the new containers beside the old ones, and moves the traffic when all of them\n"
+		"are healthy on every server. A failure before that changes nothing; one after\n"
+		"it is undone everywhere.",
 	.options = options,
 	.options_size = sizeof(struct push_options),
 	.needs = CLI_NEEDS_DEPLOYMENT,

@@ -24,8 +24,8 @@ const struct command command_releases = {
 	.arguments = "",
 	.summary = "list the releases on record",
 	.description =
-		"Number, version, commit, who, when, how long, and what became of it; failed and\n"
-		"interrupted ones too.",
+		"Number, version, commit, who, when, how long, and what became of it; failed\n"
+		"and interrupted ones too.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.run = run_releases,
 };

@@ -13,8 +13,8 @@ const struct command command_remove = {
 	.arguments = "",
 	.summary = "take the service off the servers",
 	.description =
-		"Its containers, its route in the proxy, its images and its history. Asks first.\n"
-		"Other services and the proxy itself stay; see 'deploy proxy remove'.",
+		"Its containers, its route in the proxy, its images and its history. Asks\n"
+		"first. Other services and the proxy itself stay; see 'deploy proxy remove'.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
 	.run = run_remove,

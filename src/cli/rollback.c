@@ -28,7 +28,8 @@ const struct command command_rollback = {
 	.description =
 		"Without an argument: the release that was live before this one. VERSION is a\n"
 		"version or a release number of 'deploy releases'. The release comes back as it\n"
-		"was: image, environment, secrets, command, options. Nothing is built or pulled.",
+		"was: image, environment, secrets, command, options. Nothing is built or\n"
+		"pulled.",
 	.options = options,
 	.options_size = sizeof(struct rollback_options),
 	.max_args = 1,

@@ -110,8 +110,8 @@ const struct command command_secrets_print = {
 	.arguments = "",
 	.summary = "list the secrets, and which have no value",
 	.description =
-		"Resolves each secret as a push would, by the commands in the secrets files too,\n"
-		"and prints its name and what it is for; the value is never shown.",
+		"Resolves each secret as a push would, by the commands in the secrets files\n"
+		"too, and prints its name and what it is for; the value is never shown.",
 	.needs = CLI_NEEDS_MANIFEST,
 	.run = run_secrets_print,
 };

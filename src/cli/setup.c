@@ -26,8 +26,8 @@ const struct command command_setup = {
 	.arguments = "",
 	.summary = "prepare new servers, then push",
 	.description =
-		"Looks for Docker on each server, makes the network and the proxy, then does what\n"
-		"'deploy push' does. Safe to run again.",
+		"Looks for Docker on each server, makes the network and the proxy, then does\n"
+		"what 'deploy push' does. Safe to run again.",
 	.options = options,
 	.options_size = sizeof(struct push_options),
 	.needs = CLI_NEEDS_DEPLOYMENT,
