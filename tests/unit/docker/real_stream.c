@@ -12,6 +12,7 @@
 #include "util/fs.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -34,6 +35,7 @@ static int setup(void **state)
 	CLEANUP_DOCKER_SPEC struct docker_container_spec s = {0};
 	s.name = xstrdup(box);
 	s.image = xstrdup(image);
+	s.network = xstrdup("none");
 	strvec_push(&s.cmd, "/bin/busybox");
 	strvec_push(&s.cmd, "sleep");
 	strvec_push(&s.cmd, "1000");
@@ -184,6 +186,7 @@ static void events_tell_start_and_death(void **state)
 	CLEANUP_DOCKER_SPEC struct docker_container_spec s = {0};
 	s.name = xstrdup(name);
 	s.image = xstrdup(image);
+	s.network = xstrdup("none");
 	strvec_push(&s.cmd, "sh");
 	strvec_push(&s.cmd, "-c");
 	strvec_push(&s.cmd, "exit 9");
@@ -287,7 +290,7 @@ static int build(const char *dockerfile, struct str *output, char **id, struct e
 	struct http_source context = {.read = support_read, .ctx = &bytes, .length = -1};
 	CLEANUP_STRVEC struct strvec tags = {0};
 	strvec_push(&tags, support_name("built"));
-	struct docker_build_request req = {.tags = &tags};
+	struct docker_build_request req = {.tags = &tags, .network = "none"};
 	int rc = docker_build(d, &req, &context, on_build, output, id, err);
 	if (rc == 0) {
 		OK(docker_image_remove(d, tags.p[0], true, false, err), *err);
@@ -322,6 +325,29 @@ static void a_failed_build_has_the_daemons_words(void **state)
 	assert_non_null(strstr(str_c(&output), "before"));
 	assert_int_equal(build("FRM x\n", &output, &id, &err), -1);
 	assert_non_null(strstr(err.text, "FRM"));
+}
+
+/* The daemon is the HTTP/2 client on it: its preface is the first that comes, whole. */
+static void a_build_session_speaks_http2(void **state)
+{
+	(void)state;
+	need_daemon();
+	struct error err = {0};
+	CLEANUP_STRMAP struct strmap headers = {0};
+	CLEANUP_STRVEC struct strvec methods = {0};
+	char preface[24];
+	strmap_set(&headers, "X-Docker-Expose-Session-Uuid", support_name("session"));
+	strmap_set(&headers, "X-Docker-Expose-Session-Name", "unit");
+	strvec_push(&methods, "/grpc.health.v1.Health/Check");
+	CLEANUP_FD int fd = docker_session_open(d, &headers, &methods, &err);
+	if (fd < 0) {
+		print_message("# skipped: no BuildKit here: %s\n", err.text);
+		skip();
+	}
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(recv(fd, preface, sizeof(preface), MSG_WAITALL), sizeof(preface));
+	assert_memory_equal(preface, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", sizeof(preface));
 }
 
 static void files_go_in_and_out(void **state)
@@ -362,6 +388,7 @@ static void attach_is_a_descriptor(void **state)
 	struct frames frames;
 	s.name = xstrdup(name);
 	s.image = xstrdup(image);
+	s.network = xstrdup("none");
 	s.open_stdin = s.attach = true;
 	strvec_push(&s.cmd, "/bin/busybox");
 	strvec_push(&s.cmd, "cat");
@@ -475,6 +502,7 @@ int main(void)
 		cmocka_unit_test(garbage_is_not_loaded),
 		cmocka_unit_test(a_build_gives_the_image_and_its_output),
 		cmocka_unit_test(a_failed_build_has_the_daemons_words),
+		cmocka_unit_test(a_build_session_speaks_http2),
 		cmocka_unit_test(files_go_in_and_out),
 		cmocka_unit_test(attach_is_a_descriptor),
 		cmocka_unit_test(volumes_come_and_go),
