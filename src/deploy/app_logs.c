@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* app logs: of the live release's containers on all hosts, merged in order of time. */
+#include "deploy/operations.h"
+#include "internal.h"
+#include "service/logs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct shown {
+	struct deployment *d;
+	const struct logs_options *options;
+	bool many; /* several containers: each line says whose it is */
+	struct str line;
+};
+
+static const char *color_of(const struct shown *s, const char *host)
+{
+	static const enum ui_style styles[] = {UI_CYAN, UI_GREEN, UI_YELLOW, UI_BOLD};
+	for (size_t i = 0; i < s->d->n; i++) {
+		if (str_eq(s->d->targets[i].address->name, host)) {
+			return ui_style(s->d->ui, styles[i % (sizeof(styles) / sizeof(*styles))]);
+		}
+	}
+	return "";
+}
+
+static void show_json(struct shown *s, const struct logs_line *l)
+{
+	json_t *text = json_stringn(l->text, l->len);
+	ui_json(s->d->ui,
+		json_pack("{s:s, s:s#, s:s, s:s, s:s, s:o}", "result", "log", "time", l->time,
+			(int)l->time_len, "host", l->host, "container", l->container, "stream",
+			l->is_err ? "stderr" : "stdout", "line", text ? text : json_string("?")));
+}
+
+static int show_line(void *ctx, const struct logs_line *l)
+{
+	struct shown *s = ctx;
+	if (ui_is_json(s->d->ui)) {
+		show_json(s, l);
+		return 0;
+	}
+	str_reset(&s->line);
+	if (s->options->timestamps) {
+		str_addn(&s->line, l->time, l->time_len);
+		str_addc(&s->line, ' ');
+	}
+	if (s->many) {
+		str_addf(&s->line, "%s%s %s%s | ", color_of(s, l->host), l->host, l->container,
+			ui_style(s->d->ui, UI_PLAIN));
+	}
+	str_addn(&s->line, l->text, l->len);
+	str_addc(&s->line, '\n');
+	ui_write(s->d->ui, str_c(&s->line), s->line.len);
+	return 0;
+}
+
+/* Containers whose logs are asked for: of the live release, or whatever is there before the first. */
+static void collect(struct deployment *d, struct logs_source *sources, size_t *n)
+{
+	const struct release *live = history_live(&d->history);
+	for (size_t i = 0; i < d->n; i++) {
+		const struct target *t = &d->targets[i];
+		for (size_t j = 0; t->selected && j < t->seen.containers.len; j++) {
+			const struct docker_container_entry *c = &t->seen.containers.p[j];
+			if (container_is_app(c, NULL) &&
+				(!live || container_release(c) == live->runs)) {
+				sources[(*n)++] = (struct logs_source){
+					.host = t->host, .container = c->id, .name = c->name};
+			}
+		}
+	}
+}
+
+static size_t count_containers(const struct deployment *d)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < d->n; i++) {
+		n += d->targets[i].seen.containers.len;
+	}
+	return n;
+}
+
+int operation_app_logs(struct deployment *d, const struct logs_options *options, struct error *err)
+{
+	if (deployment_look(d, err) < 0) {
+		return -1;
+	}
+	struct shown shown = {.d = d, .options = options, .line = STR_INIT(2 * LOGS_LINE_MAX)};
+	struct logs_source *sources = xcalloc(count_containers(d) + 1, sizeof(*sources));
+	struct docker_filters labels = {0};
+	size_t n = 0;
+	CLEANUP_FREE char *service = xasprintf("%s=%s", LABEL_SERVICE, d->config->service);
+	CLEANUP_FREE char *destination = xasprintf("%s=%s", LABEL_DESTINATION,
+		d->config->destination ? d->config->destination : "");
+	vec_push(&labels, ((struct docker_filter){"label", service}));
+	vec_push(&labels, ((struct docker_filter){"label", destination}));
+	vec_push(&labels, ((struct docker_filter){"label", LABEL_KIND "=app"}));
+	collect(d, sources, &n);
+	shown.many = n > 1 || options->follow;
+	struct logs_request req = {
+		.since = options->since,
+		.until = options->until,
+		.tail = options->tail,
+		.grep = options->grep,
+		.follow = options->follow,
+		.labels = &labels,
+		.line = show_line,
+		.ctx = &shown,
+	};
+	int result = n > 0 ? logs_merge(sources, n, &req, err)
+			   : error_set(err, ERROR_USAGE, "no container of '%s' is there",
+				     d->config->service);
+	vec_fini(&labels);
+	str_fini(&shown.line);
+	free(sources);
+	return result;
+}
