@@ -281,6 +281,7 @@ sample_image() { git -C "$APP" archive HEAD | DOCKER_BUILDKIT=0 docker build -q 
 	app_commit "Crash" crash="no such column" unhealthy-
 	sample_image bed-sample:1
 	run docker run --rm bed-sample:1
+	echo "$output"
 	assert_equal "$status" 3 "status of a crash"
 	assert_equal "${lines[1]}" "no such column"
 	docker rmi bed-sample:1
