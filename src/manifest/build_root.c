@@ -213,6 +213,10 @@ static void image_name(struct build *b, const struct node *image)
 	c->image = name;
 	if (server != NULL && !(str_starts(name, server) && name[strlen(server)] == '/')) {
 		c->image = arena_printf(b->arena, "%s/%s", server, name);
+		if (syntax_repository(c->image) != NULL) {
+			mistake(b, image, "leave the registry out of 'image'",
+				"'%s' is no image name with '%s' in front", name, server);
+		}
 	}
 }
 

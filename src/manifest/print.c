@@ -247,12 +247,12 @@ static json_t *registry_json(const struct config_registry *r)
 /* The folder below the root, as the manifest would name it. */
 static const char *below(const struct config *c, const char *path)
 {
-	size_t n = strlen(c->root);
+	size_t n = strcmp(c->root, "/") == 0 ? 0 : strlen(c->root);
 
 	if (strncmp(path, c->root, n) != 0 || (path[n] != '/' && path[n] != '\0')) {
 		return path;
 	}
-	return path[n] == '\0' ? "." : path + n + 1;
+	return path[n] == '\0' || path[n + 1] == '\0' ? "." : path + n + 1;
 }
 
 static json_t *builder_json(const struct config *c)

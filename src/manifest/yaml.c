@@ -41,6 +41,24 @@ static struct mark mark_of(const struct reader *r, const yaml_event_t *e)
 	return m;
 }
 
+/* A `${` in the line that no quote stands directly before: what breaks lists in brackets. */
+static bool has_unquoted_variable(const struct source *s, int line)
+{
+	const char *p = s->text, *end = s->text + s->len;
+
+	for (int i = 1; i < line && p != NULL; i++) {
+		p = memchr(p, '\n', (size_t)(end - p));
+		p = p != NULL ? p + 1 : NULL;
+	}
+	if (p == NULL || p >= end) {
+		return false;
+	}
+	const char *stop = memchr(p, '\n', (size_t)(end - p));
+	const char *at = memmem(p, (size_t)((stop != NULL ? stop : end) - p), "${", 2);
+
+	return at != NULL && (at == p || (at[-1] != '"' && at[-1] != '\''));
+}
+
 /* What libyaml says, in the words of ours, and the usual cause. */
 static void syntax_mistake(struct reader *r)
 {
@@ -51,7 +69,9 @@ static void syntax_mistake(struct reader *r)
 
 	m.line = (int)p->problem_mark.line + 1;
 	m.column = (int)p->problem_mark.column + 1;
-	if (strstr(problem, "cannot start any token") != NULL) {
+	if (has_unquoted_variable(r->source, m.line)) {
+		hint = "within [ ] and { }, quote what has a variable in it: \"${VAR}\"";
+	} else if (strstr(problem, "cannot start any token") != NULL) {
 		hint = "indent with spaces, not tabs; quote a value that begins with @, ` or %";
 	} else if (strstr(problem, "mapping values are not allowed") != NULL) {
 		hint = "quote a value that has ': ' in it; check the indentation";
