@@ -17,7 +17,7 @@ struct container_request {
 	int replica;
 	const char *kind;    /* LABEL_KIND */
 	const char *command; /* instead of the role's, or NULL (release command, exec) */
-	bool keep_running;   /* restart policy unless-stopped */
+	bool serves; /* it may become live: bears its configuration's digest */
 };
 
 /*
@@ -34,6 +34,14 @@ ERROR_CHECKED int container_spec(struct deployment *d, const struct target *t,
  */
 char *container_digest(
 	struct deployment *d, const struct target *t, const struct config_role *role);
+
+/*
+ * A live container comes back whatever happens to it or to dockerd ("always": Docker 20.10 leaves
+ * "unless-stopped" ones down when a killed dockerd starts again); one that is retired stays down.
+ */
+ERROR_CHECKED int container_keep_up(struct docker *docker, const char *name, struct error *err);
+ERROR_CHECKED int container_retire(
+	struct docker *docker, const char *name, int grace_s, struct error *err);
 
 /*
  * Words of a command as a shell splits them; one with shell syntax in it becomes {"sh", "-c", it}.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* app start, stop, restart, containers, version, maintenance, live. */
+#include "deploy/container.h"
 #include "deploy/operations.h"
 #include "deploy/record.h"
 #include "run.h"
@@ -53,7 +54,8 @@ static int on_live(struct deployment *d, const char *what, container_fn *fn, str
 static int start_one(struct deployment *d, struct target *t, const struct docker_container_entry *c,
 	struct error *err)
 {
-	if (docker_container_start(t->host->docker, c->name, err) < 0) {
+	if (docker_container_start(t->host->docker, c->name, err) < 0 ||
+		container_keep_up(t->host->docker, c->name, err) < 0) {
 		return -1;
 	}
 	ui_done(d->ui, t->host->name, "%s runs", c->name);
@@ -73,7 +75,7 @@ static int grace_s(const struct deployment *d, const struct docker_container_ent
 static int stop_one(struct deployment *d, struct target *t, const struct docker_container_entry *c,
 	struct error *err)
 {
-	if (docker_container_stop(t->host->docker, c->name, grace_s(d, c), err) < 0) {
+	if (container_retire(t->host->docker, c->name, grace_s(d, c), err) < 0) {
 		return -1;
 	}
 	ui_done(d->ui, t->host->name, "%s stands still", c->name);

@@ -26,15 +26,12 @@ static int create(struct run *r, struct target *t, const struct plan_step *s, st
 		.release = release->number,
 		.replica = s->replica,
 		.kind = "app",
-		.keep_running = true,
+		.serves = true,
 	};
 	CLEANUP_DOCKER_SPEC struct docker_container_spec spec = {0};
 	if (container_spec(r->d, t, &req, &spec, err) < 0) {
 		return -1;
 	}
-	/* A candidate that ends must not come back: its exit code and log are what people need. */
-	free(spec.restart);
-	spec.restart = xstrdup("no");
 	strvec_push(&rt->created, s->name);
 	if (docker_container_run(t->host->docker, &spec, NULL, NULL, err) < 0) {
 		return error_wrap(err, "start container '%s'", s->name);
@@ -108,8 +105,7 @@ static int watch(struct run *r, struct target *t, const struct plan_step *s, str
 	if (health_wait(&req, err) < 0) {
 		return -1;
 	}
-	return docker_container_update_restart(
-		t->host->docker, s->name, "unless-stopped", 0, err);
+	return container_keep_up(t->host->docker, s->name, err);
 }
 
 /* Seen through the proxy, before any user's request gets there. */
@@ -233,7 +229,7 @@ int candidates_undo(struct deployment *d, struct target *t, void *run, struct er
 		}
 	}
 	VEC_FOREACH (&rt->revived, i) {
-		if (docker_container_stop(t->host->docker, rt->revived.p[i], 1, err) < 0) {
+		if (container_retire(t->host->docker, rt->revived.p[i], 1, err) < 0) {
 			result = -1;
 		}
 	}

@@ -123,11 +123,12 @@ int container_spec(struct deployment *d, const struct target *t,
 	add_own_env(t, req, &spec->env);
 	add_labels(d, req, &spec->labels);
 	strvec_copy(&spec->binds, &role->volumes);
-	if (req->keep_running) {
+	if (req->serves) {
 		CLEANUP_FREE char *digest = container_digest(d, t, role);
 		strmap_set(&spec->labels, LABEL_CONFIG_DIGEST, digest);
-		spec->restart = xstrdup("unless-stopped");
 	}
+	/* A candidate that ends must not come back: its exit code and log are what people need. */
+	spec->restart = xstrdup("no");
 	if (command && container_command(command, &spec->cmd, err) < 0) {
 		return -1;
 	}
@@ -136,6 +137,19 @@ int container_spec(struct deployment *d, const struct target *t,
 	}
 	add_logging(role, spec);
 	return 0;
+}
+
+int container_keep_up(struct docker *docker, const char *name, struct error *err)
+{
+	return docker_container_update_restart(docker, name, "always", 0, err);
+}
+
+int container_retire(struct docker *docker, const char *name, int grace_s, struct error *err)
+{
+	if (docker_container_update_restart(docker, name, "unless-stopped", 0, err) < 0) {
+		return -1;
+	}
+	return docker_container_stop(docker, name, grace_s, err);
 }
 
 struct mac {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Doing what plan_mend() found: under the lock, before anything new begins. */
+#include "deploy/container.h"
 #include "deploy/record.h"
 #include "run.h"
 #include "state.h"
@@ -34,10 +35,12 @@ static int mend_step(struct run *r, struct target *t, const struct plan_step *s,
 		return route(r, t, s, err);
 	}
 	if (s->kind == STEP_START) {
-		return docker_container_start(docker, s->name, err);
+		return docker_container_start(docker, s->name, err) < 0
+			       ? -1
+			       : container_keep_up(docker, s->name, err);
 	}
 	/* With grace also what is removed: it may be a migration that lost its tool. */
-	if (docker_container_stop(docker, s->name, STOP_S, err) < 0 || s->kind == STEP_STOP) {
+	if (container_retire(docker, s->name, STOP_S, err) < 0 || s->kind == STEP_STOP) {
 		return err->kind == ERROR_NONE ? 0 : -1;
 	}
 	return docker_container_remove(docker, s->name, true, true, err);

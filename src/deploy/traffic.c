@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Moving the traffic, and what comes after it for the old containers. */
+#include "deploy/container.h"
 #include "run.h"
 #include "util/thread.h"
 
@@ -108,7 +109,7 @@ static void stop_one(void *ctx, size_t i)
 {
 	struct retiring *x = ctx;
 	const struct plan_step *s = x->steps[i];
-	if (docker_container_stop(x->t->host->docker, s->name, s->role->stop_timeout_ms / 1000,
+	if (container_retire(x->t->host->docker, s->name, s->role->stop_timeout_ms / 1000,
 		    &x->errors[i]) < 0) {
 		(void)error_wrap(&x->errors[i], "stop container '%s'", s->name);
 	}
