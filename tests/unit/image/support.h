@@ -124,16 +124,13 @@ static inline const char *support_server(struct support *s)
 	s->socket = xasprintf("%s/docker.sock", s->dir);
 	s->dockerd = fork();
 	if (s->dockerd == 0) {
-		CLEANUP_FREE char *root = xasprintf("--data-root=%s/data", s->dir);
-		CLEANUP_FREE char *exec = xasprintf("--exec-root=%s/exec", s->dir);
-		CLEANUP_FREE char *pid = xasprintf("--pidfile=%s/pid", s->dir);
-		CLEANUP_FREE char *host = xasprintf("--host=unix://%s", s->socket);
-		CLEANUP_FREE char *log = xasprintf("%s/dockerd.log", s->dir);
-		int fd = open(log, O_WRONLY | O_CREAT, 0600);
-		dup2(fd, 1);
-		dup2(fd, 2);
-		execlp("dockerd", "dockerd", root, exec, pid, host, "--bridge=none",
-			"--iptables=false", (char *)NULL);
+		/* A network namespace of its own: with --bridge=none a dockerd deletes docker0. */
+		CLEANUP_FREE char *script = xasprintf(
+			"ip link set lo up; exec dockerd --data-root=%s/data --exec-root=%s/exec "
+			"--pidfile=%s/pid --host=unix://%s --bridge=none --iptables=false "
+			">%s/dockerd.log 2>&1",
+			s->dir, s->dir, s->dir, s->socket, s->dir);
+		execlp("unshare", "unshare", "-n", "sh", "-c", script, (char *)NULL);
 		_exit(127);
 	}
 	s->server = docker_new(&dialer, "server");
