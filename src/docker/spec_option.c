@@ -604,7 +604,7 @@ static int set(const struct option *o, struct docker_container_spec *s, const ch
 	struct error *err)
 {
 	void *at = (char *)s + o->at;
-	bool flag;
+	bool flag = false;
 	switch (o->how) {
 	case HOW_TEXT:
 		free(*(char **)at);
