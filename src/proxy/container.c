@@ -120,8 +120,6 @@ static bool security_has(const struct host *h, const char *what)
 
 static void set_limits(struct docker_container_spec *spec)
 {
-	struct docker_ulimit files = {.name = xstrdup("nofile"), .soft = 65536, .hard = 65536};
-	vec_push(&spec->ulimits, files);
 	spec->read_only = true;
 	strmap_set(&spec->tmpfs, "/tmp", "size=64m,mode=1777");
 	strmap_set(&spec->sysctls, "net.ipv4.ip_unprivileged_port_start", "0");
