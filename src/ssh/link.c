@@ -190,7 +190,7 @@ static LIBSSH2_SEND_FUNC(transmit)
 	if (!l->service) {
 		watch(l, buffer, length);
 	}
-	if (l->out_len + length > l->out_cap) {
+	if (l->out_pos > 0 && l->out_len + length > l->out_cap) {
 		memmove(l->out, l->out + l->out_pos, l->out_len - l->out_pos);
 		l->out_len -= l->out_pos;
 		l->out_pos = 0;

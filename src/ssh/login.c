@@ -57,6 +57,17 @@ static bool is_rsa(const char *type)
 	return str_eq(type, "ssh-rsa") || str_starts(type, "rsa-sha2-");
 }
 
+/* libssh2 1.10 removes names that it does not know with an overlapping memcpy(): give it none. */
+static bool supported(const char **list, int n, const char *type)
+{
+	for (int i = 0; i < n; i++) {
+		if (strcmp(list[i], type) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The types of which a key is known come first: a known ed25519 key must not be called unknown
  * because the server would rather show its ecdsa key. */
 static void prefer_known(LIBSSH2_SESSION *ls, const struct ssh_target *target)
@@ -64,16 +75,23 @@ static void prefer_known(LIBSSH2_SESSION *ls, const struct ssh_target *target)
 	CLEANUP_STRVEC struct strvec known = {0};
 	CLEANUP_STR struct str list = STR_INIT(1024);
 
+	const char **can = NULL;
+	int n = libssh2_session_supported_algs(ls, LIBSSH2_METHOD_HOSTKEY, &can);
+
+	if (n <= 0) {
+		return;
+	}
 	ssh_known_hosts_types(target, &known);
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < sizeof(host_key_types) / sizeof(host_key_types[0]); i++) {
 			const char *type = host_key_types[i];
 			bool is_known = strvec_has(&known, is_rsa(type) ? "ssh-rsa" : type);
-			if (is_known == (round == 0)) {
+			if (is_known == (round == 0) && supported(can, n, type)) {
 				str_addf(&list, "%s%s", list.len > 0 ? "," : "", type);
 			}
 		}
 	}
+	libssh2_free(ls, can);
 	(void)libssh2_session_method_pref(ls, LIBSSH2_METHOD_HOSTKEY, str_c(&list));
 }
 

@@ -111,7 +111,8 @@ static void learn(struct ssh_sftp *f, const struct sftp_reply *r)
 	f->versioned = true;
 	while (w.len > 0 && !w.bad) {
 		CLEANUP_FREE char *name = wire_text(&w);
-		CLEANUP_FREE char *data = wire_text(&w);
+		size_t len;
+		(void)wire_string(&w, &len); /* its version */
 		f->posix_rename = f->posix_rename || str_eq(name, "posix-rename@openssh.com");
 		f->fsync = f->fsync || str_eq(name, "fsync@openssh.com");
 		f->statvfs = f->statvfs || str_eq(name, "statvfs@openssh.com");

@@ -16,11 +16,14 @@ static bool list_take(struct op *op, const struct sftp_reply *r)
 
 	for (uint32_t i = 0; i < r->count; i++) {
 		struct sftp_entry e;
-		if (op->pub.entries.len >= op->max || sftp_decode_entry(&w, &e) < 0) {
+		if (sftp_decode_entry(&w, &e) < 0) {
 			return false;
 		}
 		if (str_eq(e.name, ".") || str_eq(e.name, "..")) {
 			free(e.name);
+		} else if (op->pub.entries.len >= op->max) {
+			free(e.name);
+			return false;
 		} else {
 			vec_push(&op->pub.entries, e);
 		}
@@ -159,7 +162,12 @@ static void tree_names(struct op *op, size_t i, const struct sftp_reply *r)
 
 	for (uint32_t n = 0; n < r->count; n++) {
 		struct sftp_entry e;
-		if (sftp_decode_entry(&w, &e) < 0 || ++op->count > op->max + 2 * op->dirs.len) {
+		if (sftp_decode_entry(&w, &e) < 0) {
+			sftp_note_failure(op, r);
+			return;
+		}
+		if (++op->count > op->max + 2 * op->dirs.len) { /* "." and ".." do not count */
+			free(e.name);
 			op->failing = true;
 			op->failed = UINT32_MAX;
 			return;

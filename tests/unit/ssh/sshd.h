@@ -145,7 +145,7 @@ static inline void sshd_kill(struct sshd *d)
 	struct str out = STR_INIT(65536);
 	struct error err = {0};
 	kill(d->pid, SIGSTOP); /* it starts no more of them */
-	if (proc_run(&req, &out, NULL, &result, &err) == 0) {
+	if (proc_run(&req, &out, NULL, &result, &err) == 0 && out.len > 0) {
 		char *save = NULL;
 		for (char *p = strtok_r(out.p, " \n", &save); p != NULL;
 			p = strtok_r(NULL, " \n", &save)) {
