@@ -14,7 +14,7 @@ static void ask_read(struct op *op, uint64_t at, uint32_t len)
 {
 	sftp_begin(op->f, op, FXP_READ, TAG_READ, at, len);
 	wire_put_string(&op->f->out, op->handle, op->handle_len);
-	wire_put_u64(&op->f->out, at);
+	wire_put_u64(&op->f->out, op->base + at);
 	wire_put_u32(&op->f->out, len);
 	sftp_end(op->f);
 }
@@ -29,6 +29,9 @@ static void read_ahead(struct op *op)
 		uint32_t len = left < SFTP_CHUNK ? (uint32_t)left : (uint32_t)SFTP_CHUNK;
 		ask_read(op, op->asked, len);
 		op->asked += len;
+	}
+	if (op->part && size >= op->max) {
+		return; /* no more is wanted */
 	}
 	if (op->asked >= size && !op->probed && op->outstanding < READS_AHEAD) {
 		op->probed = true;
@@ -47,6 +50,12 @@ static void read_open(struct op *op)
 	if (op->outstanding > 0) {
 		return; /* the size is still to come */
 	}
+	/* From here on sizes and offsets count from `base`. */
+	uint64_t size = op->pub.attrs.size;
+	op->pub.attrs.size = size > op->base ? size - op->base : 0;
+	if (op->part && op->pub.attrs.size > op->max) {
+		op->pub.attrs.size = op->max;
+	}
 	if (S_ISDIR(op->pub.attrs.mode)) {
 		sftp_finish(op, SFTP_NOTDIR, "is a folder");
 	} else if (op->pub.attrs.size > op->max) {
@@ -62,15 +71,21 @@ static bool read_store(struct op *op, uint64_t at, const struct sftp_reply *r)
 {
 	struct str *to = &op->pub.data;
 	static const char zeros[4096];
+	size_t len = r->len;
 
-	if (at + r->len > op->max) {
+	if (op->part && at + len > op->max) {
+		len = at < op->max ? (size_t)(op->max - at) : 0;
+	}
+	if (at + len > op->max && len > 0) {
 		return false;
 	}
-	while (to->len < at + r->len) {
-		size_t n = at + r->len - to->len;
+	while (to->len < at + len && len > 0) {
+		size_t n = at + len - to->len;
 		str_addn(to, zeros, n < sizeof(zeros) ? n : sizeof(zeros));
 	}
-	memcpy(to->p + at, r->data, r->len);
+	if (len > 0) {
+		memcpy(to->p + at, r->data, len);
+	}
 	return true;
 }
 
@@ -86,7 +101,8 @@ static void read_data(struct op *op, const struct sent *sent, const struct sftp_
 	} else if (r->len < sent->len) {
 		ask_read(op, sent->at + r->len, sent->len - (uint32_t)r->len);
 	} else if (sent->at + r->len > op->pub.attrs.size) {
-		op->pub.attrs.size = op->asked = sent->at + r->len; /* it has grown */
+		uint64_t end = sent->at + r->len; /* it has grown */
+		op->pub.attrs.size = op->asked = op->part && end > op->max ? op->max : end;
 		op->probed = false;
 	}
 	if (!op->failing) {

@@ -64,6 +64,8 @@ struct op {
 	unsigned outstanding; /* requests whose answer is awaited */
 	uint8_t handle[SFTP_HANDLE_MAX];
 	size_t handle_len; /* 0: not open */
+	uint64_t base;     /* read: offset of the first byte in the file */
+	bool part;         /* read: what is behind `max` is left */
 	uint64_t asked;    /* read: up to where it was asked for */
 	uint64_t eof;      /* read: where the file ends, as far as is known */
 	uint32_t failed;   /* code of the first request that was refused */

@@ -49,6 +49,17 @@ struct sftp_op *sftp_read(struct sftp_batch *b, const char *path, size_t max)
 	return &op->pub;
 }
 
+struct sftp_op *sftp_read_at(struct sftp_batch *b, const char *path, uint64_t offset, size_t max)
+{
+	struct op *op = queue(b, OP_READ, path);
+
+	op->max = max;
+	op->base = offset;
+	op->part = true;
+	str_init(&op->pub.data, max + 1);
+	return &op->pub;
+}
+
 struct sftp_op *sftp_stat(struct sftp_batch *b, const char *path)
 {
 	return &queue(b, OP_STAT, path)->pub;
