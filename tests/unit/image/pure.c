@@ -212,16 +212,21 @@ static ssize_t client_body(nghttp2_session *h, int32_t stream, uint8_t *buf, siz
 	return (ssize_t)c->len;
 }
 
+static nghttp2_nv nv(const char *name, const char *value)
+{
+	return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name,
+		.value = (uint8_t *)(uintptr_t)value,
+		.namelen = strlen(name),
+		.valuelen = strlen(value)};
+}
+
 static void client_call(int fd, const char *method, const char *body, size_t len, struct client *c)
 {
 	nghttp2_session_callbacks *cb;
 	nghttp2_session *h;
 	nghttp2_data_provider provider = {.read_callback = client_body};
-	nghttp2_nv head[] = {{(uint8_t *)":method", (uint8_t *)"POST", 7, 4, 0},
-		{(uint8_t *)":scheme", (uint8_t *)"http", 7, 4, 0},
-		{(uint8_t *)":path", (uint8_t *)(uintptr_t)method, 5, strlen(method), 0},
-		{(uint8_t *)":authority", (uint8_t *)"localhost", 10, 9, 0},
-		{(uint8_t *)"content-type", (uint8_t *)"application/grpc", 12, 16, 0}};
+	nghttp2_nv head[] = {nv(":method", "POST"), nv(":scheme", "http"), nv(":path", method),
+		nv(":authority", "localhost"), nv("content-type", "application/grpc")};
 
 	*c = (struct client){.fd = fd, .body = body, .len = len};
 	str_init(&c->reply, 1024);
