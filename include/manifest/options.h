@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum option_type {
 	OPTION_TEXT,
@@ -23,6 +24,7 @@ struct option_kind {
 	enum option_type type;
 	bool list;           /* may be given more than once: a list is understood */
 	const char *refused; /* why it cannot be given here and what to use, or NULL */
+	int64_t min, max;    /* of OPTION_INT; both 0: from -1 */
 };
 
 /* NULL when there is no such option. */

@@ -22,6 +22,22 @@ struct path {
 void path_key(struct path *p, const struct path *parent, const char *key, bool is_free);
 void path_index(struct path *p, const struct path *parent, size_t index);
 
+struct validator {
+	struct diagnostics *diags;
+};
+
+/* Appends as much of `more` as fits into text[size], of which *n are used. */
+void text_append(char *text, size_t size, size_t *n, const char *more);
+/* Tell that a value is of another shape, or wrong and why; it is marked bad. */
+void validate_wrong_shape(
+	struct validator *v, struct node *n, const struct schema *s, const struct path *p);
+void validate_wrong_value(struct validator *v, struct node *n, const struct path *p,
+	const char *hint, const char *why);
+void validate_format(struct validator *v, struct node *n, const char *text,
+	const struct schema_format *f, const struct path *p);
+void validate_scalar(
+	struct validator *v, struct node *n, const struct schema *s, const struct path *p);
+
 /* Every mistake that the schema knows; nodes with one are marked bad. */
 void validate_tree(struct node *root, struct diagnostics *diags);
 

@@ -124,7 +124,7 @@ static const struct form forms[] = {
 	{syntax_port_mapping, "80/udp", true},
 	{syntax_port_mapping, "[::1]:80:80", true},
 	{syntax_port_mapping, "127.0.0.1::80", true},
-	{syntax_port_mapping, "8000-8010:80-90", true},
+	{syntax_port_mapping, "8000-8010:80-90", false},
 	{syntax_port_mapping, "x:80", false},
 	{syntax_port_mapping, "80/sctp", false},
 	{syntax_port_mapping, "", false},
