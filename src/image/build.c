@@ -60,7 +60,7 @@ static int add_tags(const struct image_build_request *req, const struct docker_i
 	for (size_t i = 1; i < tags->len; i++) {
 		if (!strvec_has(&image->tags, tags->p[i]) &&
 			docker_image_tag(req->docker, image->id, tags->p[i], err) != 0) {
-			return error_wrap(err, "tag '%s'", tags->p[i]);
+			return -1;
 		}
 	}
 	return 0;
@@ -359,5 +359,5 @@ int image_build(
 	return 0;
 fail:
 	image_build_result_fini(result);
-	return error_wrap(err, "build");
+	return str_starts(err->text, "build") ? -1 : error_wrap(err, "build");
 }

@@ -132,16 +132,18 @@ int build_progress_error(struct build_progress *p, struct error *err)
 	if (err->kind != ERROR_REMOTE) {
 		return -1;
 	}
+	const struct error old = *err;
 	if (step) {
-		CLEANUP_FREE char *why = xstrdup(trace_failed_error(p->trace));
 		const char *tail = trace_failed_tail(p->trace);
-		err->text[0] = '\0';
-		error_set(err, ERROR_REMOTE, "step '%s': %s", step, why);
-		return error_detail(err, tail, strlen(tail));
+		error_set(err, ERROR_REMOTE, "step '%s': %s", step, trace_failed_error(p->trace));
+		error_detail(err, tail, strlen(tail));
+	} else if (p->step) {
+		const char *own =
+			str_starts(old.text, "build: ") ? old.text + strlen("build: ") : old.text;
+		error_set(err, ERROR_REMOTE, "step '%s': %s", p->step, own);
+		error_detail(err, str_c(&p->tail), p->tail.len);
 	}
-	if (p->step) {
-		error_wrap(err, "step '%s'", p->step);
-		return error_detail(err, str_c(&p->tail), p->tail.len);
-	}
-	return -1;
+	err->status = old.status;
+	err->sys = old.sys;
+	return *old.host ? error_host(err, old.host) : -1;
 }

@@ -263,8 +263,7 @@ int registry_login(struct docker *docker, const struct registry_auth *a, struct 
 	struct docker_auth auth = registry_auth_docker(a);
 
 	if (docker_auth_check(docker, &auth, err) != 0) {
-		error_wrap(err, "registry '%s': log in as '%s'",
-			a->server ? a->server : "Docker Hub", a->username);
+		error_wrap(err, "registry user '%s'", a->username);
 		return error_hint(err, "check registry 'username:' and the password's secret");
 	}
 	return 0;
