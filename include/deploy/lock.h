@@ -6,8 +6,11 @@
  * used), made under another name with the owner's description in it and then renamed: rename(2)
  * refuses a folder that is not empty, so that exactly one wins, and no lock is ever without owner.
  *
- *	.deploy/<service>/lock/owner.json    token, performer, host, pid, command, start
- *	.deploy/<service>/beat.<token>       grows each LOCK_BEAT_MS; its mtime is the server's clock
+ *	.deploy/<service>/lock/<token>.json   performer, host, pid, command, start
+ *	.deploy/<service>/beat.<token>        grows each LOCK_BEAT_MS; its mtime is the server's clock
+ *
+ * The owner's file bears its token, so that giving back is one round trip which can only hit one's
+ * own lock: remove <token>.json, then the folder, which fails when another one's file is in it.
  *
  * An owner is dead when its process is gone (told by somebody on the same machine) or when its beat
  * is older than LOCK_DEAD_S by the server's own clock.  Then the lock is taken over: renamed away,
@@ -43,6 +46,9 @@ struct lock_request {
 	const char *message; /* lock acquire -m, or NULL */
 	bool manual;
 	int wait_s; /* 0: fail at once; -1: for ever */
+	/* Operations of the caller that may run beside the first attempt (they see what was there
+	 * before the lock was had); or NULL. */
+	struct sftp_batch *beside;
 };
 
 /*

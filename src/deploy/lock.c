@@ -20,6 +20,7 @@
 #define LOCK_POLL_MS  1000
 #define OWNER_MAX     ((size_t)16 << 10)
 #define LOCK_TREE_MAX 32 /* entries of a lock folder */
+#define LOCK_VANISHED_MAX 20 /* times that a lock in our way was gone when we looked */
 
 struct lock {
 	struct host *host;
@@ -120,6 +121,52 @@ static bool process_gone(const struct lock_owner *o)
 	return process_start(o->pid) != o->pid_start;
 }
 
+/* The owner's file: the only one in the folder that is named after a token. The caller frees. */
+static char *owner_file(const struct sftp_op *list, const char *dir)
+{
+	for (size_t i = 0; list->status == SFTP_OK && i < list->entries.len; i++) {
+		const char *name = list->entries.p[i].name;
+		if (strspn(name, "0123456789abcdef") == 32 && str_eq(name + 32, ".json")) {
+			return xasprintf("%s/lock/%s", dir, name);
+		}
+	}
+	return NULL;
+}
+
+static void judge(struct lock_owner *owner, uint32_t beat, uint32_t server_now)
+{
+	owner->silent_s = server_now > beat ? (long)(server_now - beat) : 0;
+	owner->dead = !owner->manual && (process_gone(owner) || owner->silent_s > LOCK_DEAD_S);
+}
+
+/* 1: *owner is filled in; 0: it was given back just now; -1. */
+static int read_file(struct sftp_batch *b, const char *dir, const char *path, uint32_t server_now,
+	struct lock_owner *owner, struct error *err)
+{
+	const char *token = path + strlen(dir) + strlen("/lock/");
+	CLEANUP_FREE char *beat_path = xasprintf("%s/beat.%.32s", dir, token);
+	struct sftp_op *text = sftp_read(b, path, OWNER_MAX);
+	struct sftp_op *made = sftp_stat(b, path);
+	struct sftp_op *last = sftp_stat(b, beat_path);
+	if (sftp_run(b, LOCK_IO_MS, err) < 0) {
+		return -1;
+	}
+	if (text->status == SFTP_NOENT) {
+		return 0;
+	}
+	if (text->status != SFTP_OK ||
+		lock_owner_parse(text->data.p, text->data.len, owner) < 0) {
+		error_set(err, ERROR_REMOTE, "the lock '%s' is damaged", path);
+		return error_hint(err, "deploy lock release removes it");
+	}
+	uint32_t beat = made->attrs.mtime;
+	if (last->status == SFTP_OK && last->attrs.mtime > beat) {
+		beat = last->attrs.mtime;
+	}
+	judge(owner, beat, server_now);
+	return 1;
+}
+
 /*
  * Reads who holds it, and how long it has been silent by the server's clock, which a file that we
  * just wrote there tells.  1, 0 or -1 as lock_read.
@@ -127,30 +174,17 @@ static bool process_gone(const struct lock_owner *o)
 static int read_owner(struct host *h, const char *dir, uint32_t server_now,
 	struct lock_owner *owner, struct error *err)
 {
-	CLEANUP_FREE char *path = xasprintf("%s/lock/owner.json", dir);
+	CLEANUP_FREE char *lock = xasprintf("%s/lock", dir);
 	struct sftp_batch *b = sftp_batch_new(h->sftp);
-	struct sftp_op *text = sftp_read(b, path, OWNER_MAX);
-	struct sftp_op *made = sftp_stat(b, path);
+	struct sftp_op *list = sftp_list(b, lock, LOCK_TREE_MAX);
 	int result = sftp_run(b, LOCK_IO_MS, err);
-	if (result == 0 && text->status == SFTP_OK &&
-		lock_owner_parse(text->data.p, text->data.len, owner) == 0) {
-		uint32_t beat = made->attrs.mtime;
-		CLEANUP_FREE char *beat_path = xasprintf("%s/beat.%s", dir, owner->token);
-		struct sftp_op *last = sftp_stat(b, beat_path);
-		result = sftp_run(b, LOCK_IO_MS, err);
-		if (result == 0 && last->status == SFTP_OK && last->attrs.mtime > beat) {
-			beat = last->attrs.mtime;
-		}
-		owner->silent_s = server_now > beat ? (long)(server_now - beat) : 0;
-		owner->dead = !owner->manual &&
-			      (process_gone(owner) || owner->silent_s > LOCK_DEAD_S);
-		result = result == 0 ? 1 : -1;
-	} else if (result == 0 && text->status != SFTP_NOENT) {
-		*err = text->status == SFTP_OK ? (struct error){0} : text->error;
-		result = text->status == SFTP_OK
-				 ? error_set(err, ERROR_REMOTE, "'%s' is damaged", path)
-				 : -1;
-		(void)error_hint(err, "deploy lock release removes it");
+	if (result == 0 && list->status != SFTP_OK && list->status != SFTP_NOENT) {
+		*err = list->error;
+		result = -1;
+	}
+	CLEANUP_FREE char *path = result == 0 ? owner_file(list, dir) : NULL;
+	if (path) {
+		result = read_file(b, dir, path, server_now, owner, err);
 	}
 	sftp_batch_free(b);
 	return result;
@@ -177,17 +211,17 @@ int lock_read(struct host *host, const char *dir, struct lock_owner *owner, stru
 }
 
 /* One attempt. 1: ours; 0: somebody has it; -1. *server_now gets the server's clock. */
-static int try_acquire(
-	const struct lock_request *req, struct lock *l, uint32_t *server_now, struct error *err)
+static int try_acquire(const struct lock_request *req, struct lock *l, struct sftp_batch *beside,
+	uint32_t *server_now, struct error *err)
 {
 	CLEANUP_FREE char *text = owner_text(req, l->token);
 	CLEANUP_FREE char *made = xasprintf("%s/lock.%s", l->dir, l->token);
-	CLEANUP_FREE char *owner = xasprintf("%s/owner.json", made);
+	CLEANUP_FREE char *owner = xasprintf("%s/%s.json", made, l->token);
 	CLEANUP_FREE char *lock = xasprintf("%s/lock", l->dir);
 	if (!text) {
 		return error_set(err, ERROR_INTERNAL, "describe the owner of the lock");
 	}
-	struct sftp_batch *b = sftp_batch_new(l->host->sftp);
+	struct sftp_batch *b = beside ? beside : sftp_batch_new(l->host->sftp);
 	struct sftp_op *dir = sftp_mkdirs(b, made, 0700);
 	struct sftp_op *written = sftp_append(b, owner, text, strlen(text), 0600);
 	sftp_barrier(b);
@@ -208,71 +242,82 @@ static int try_acquire(
 			ui_debug(req->host->ui, req->host->name, "lock: %s", ignored.text);
 		}
 	}
-	sftp_batch_free(b);
+	if (b != beside) {
+		sftp_batch_free(b);
+	}
 	return result;
 }
 
-/* Renames a lock away, checks that it was the one that was meant, removes it. 1: done; 0: not. */
+/*
+ * Takes the lock of a dead owner away.  When somebody took it over before us nothing happens: the
+ * dead one's file is gone, and the folder is not empty.
+ */
 static int take_away(struct host *h, const char *dir, const char *token, struct error *err)
 {
-	char own[33];
-	digest_random_hex(16, own);
 	CLEANUP_FREE char *lock = xasprintf("%s/lock", dir);
-	CLEANUP_FREE char *dead = xasprintf("%s/lock.dead.%s", dir, own);
-	CLEANUP_FREE char *owner = xasprintf("%s/owner.json", dead);
+	CLEANUP_FREE char *owner = xasprintf("%s/%s.json", lock, token);
 	CLEANUP_FREE char *beat = xasprintf("%s/beat.%s", dir, token);
 	struct sftp_batch *b = sftp_batch_new(h->sftp);
-	struct sftp_op *moved = sftp_rename(b, lock, dead);
-	struct sftp_op *text = sftp_read(b, owner, OWNER_MAX);
+	sftp_remove(b, owner);
+	sftp_rmdir(b, lock);
+	sftp_remove(b, beat);
 	int result = sftp_run(b, LOCK_IO_MS, err);
-	struct lock_owner was = {0};
-	if (result == 0 && moved->status == SFTP_OK) {
-		bool meant = text->status != SFTP_OK ||
-			     lock_owner_parse(text->data.p, text->data.len, &was) < 0 ||
-			     *token == '\0' || strcmp(was.token, token) == 0;
-		if (meant) {
-			sftp_rmtree(b, dead, LOCK_TREE_MAX);
-			sftp_remove(b, beat);
-		} else {
-			sftp_rename(b, dead, lock); /* somebody took it over before us: give back */
-		}
-		result = sftp_run(b, LOCK_IO_MS, err) < 0 ? -1 : meant;
-	}
-	lock_owner_fini(&was);
 	sftp_batch_free(b);
 	return result;
 }
 
 int lock_break(struct host *host, const char *dir, struct error *err)
 {
-	return host_files(host, err) < 0 ? -1 : take_away(host, dir, "", err);
+	CLEANUP_FREE char *lock = xasprintf("%s/lock", dir);
+	if (host_files(host, err) < 0) {
+		return -1;
+	}
+	struct sftp_batch *b = sftp_batch_new(host->sftp);
+	struct sftp_op *removed = sftp_rmtree(b, lock, LOCK_TREE_MAX);
+	int result = sftp_run(b, LOCK_IO_MS, err);
+	if (result == 0 && removed->status != SFTP_OK && removed->status != SFTP_NOENT) {
+		*err = removed->error;
+		result = -1;
+	} else if (result == 0) {
+		result = removed->status == SFTP_OK;
+	}
+	sftp_batch_free(b);
+	return result;
 }
 
-/* One beat: grows the file whose mtime is the sign of life, and looks whose the lock is. */
-static void beat(struct lock *l)
+/* Who has it now, for somebody who has lost it. */
+static void note_loss(struct lock *l)
 {
-	CLEANUP_FREE char *path = xasprintf("%s/beat.%s", l->dir, l->token);
-	CLEANUP_FREE char *owner_path = xasprintf("%s/lock/owner.json", l->dir);
-	struct error ignored = {0};
-	struct sftp_batch *b = sftp_batch_new(l->host->sftp);
-	struct sftp_op *grown = sftp_append(b, path, ".", 1, 0600);
-	struct sftp_op *text = sftp_read(b, owner_path, OWNER_MAX);
-	int64_t begun = clock_mono_ms();
-	int result = sftp_run(b, LOCK_IO_MS, &ignored);
 	struct lock_owner owner = {0};
+	struct error ignored = {0};
+	int held = read_owner(l->host, l->dir, 0, &owner, &ignored);
 	pthread_mutex_lock(&l->mutex);
-	if (result == 0 && text->status == SFTP_OK &&
-		lock_owner_parse(text->data.p, text->data.len, &owner) == 0 &&
-		strcmp(owner.token, l->token) != 0) {
-		l->lost = true;
+	l->lost = true;
+	if (held == 1) {
 		snprintf(l->lost_to, sizeof(l->lost_to), "%s on %s", owner.performer, owner.host);
-	} else if (result == 0 && text->status == SFTP_NOENT) {
-		l->lost = true;
-	} else if (result == 0 && grown->status == SFTP_OK) {
-		l->last_beat_ms = begun;
 	}
 	pthread_mutex_unlock(&l->mutex);
 	lock_owner_fini(&owner);
+}
+
+/* One beat: grows the file whose mtime is the sign of life, and looks whether the lock is ours. */
+static void beat(struct lock *l)
+{
+	CLEANUP_FREE char *path = xasprintf("%s/beat.%s", l->dir, l->token);
+	CLEANUP_FREE char *owner = xasprintf("%s/lock/%s.json", l->dir, l->token);
+	struct error ignored = {0};
+	struct sftp_batch *b = sftp_batch_new(l->host->sftp);
+	struct sftp_op *ours = sftp_stat(b, owner);
+	struct sftp_op *grown = sftp_append(b, path, ".", 1, 0600);
+	int64_t begun = clock_mono_ms();
+	int result = sftp_run(b, LOCK_IO_MS, &ignored);
+	if (result == 0 && ours->status == SFTP_NOENT) {
+		note_loss(l);
+	} else if (result == 0 && ours->status == SFTP_OK && grown->status == SFTP_OK) {
+		pthread_mutex_lock(&l->mutex);
+		l->last_beat_ms = begun;
+		pthread_mutex_unlock(&l->mutex);
+	}
 	sftp_batch_free(b);
 }
 
@@ -362,16 +407,19 @@ static int look_at_holder(
 static int acquire_or_wait(const struct lock_request *req, struct lock *l, struct error *err)
 {
 	int64_t deadline = clock_mono_ms() + (int64_t)req->wait_s * 1000;
+	struct sftp_batch *beside = req->beside;
 	bool told = false;
-	for (;;) {
+	for (int vanished = 0; vanished < LOCK_VANISHED_MAX;) {
 		uint32_t server_now = 0;
 		struct error held = {0};
-		int got = try_acquire(req, l, &server_now, err);
+		int got = try_acquire(req, l, beside, &server_now, err);
+		beside = NULL;
 		if (got != 0) {
 			return got == 1 ? 0 : -1;
 		}
 		int again = look_at_holder(req, l, server_now, &held);
 		if (again == 1) {
+			vanished++;
 			continue;
 		}
 		if (again < 0 || (req->wait_s >= 0 && clock_mono_ms() >= deadline)) {
@@ -387,6 +435,8 @@ static int acquire_or_wait(const struct lock_request *req, struct lock *l, struc
 			return -1;
 		}
 	}
+	error_set(err, ERROR_REMOTE, "the lock '%s/lock' can neither be taken nor read", l->dir);
+	return error_hint(err, "deploy lock release removes it");
 }
 
 struct lock *lock_acquire(const struct lock_request *req, struct error *err)
