@@ -49,6 +49,9 @@ struct lock_request {
 	/* Operations of the caller that may run beside the first attempt (they see what was there
 	 * before the lock was had); or NULL. */
 	struct sftp_batch *beside;
+	/* A file whose size right after the lock was had is wanted (0: not there); or NULL. */
+	const char *watch;
+	uint64_t *watch_size;
 };
 
 /*

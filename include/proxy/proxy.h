@@ -102,6 +102,17 @@ ERROR_CHECKED int proxy_logs(struct host *h, const char *driver, int lines, bool
 /* Reads this service's fragment and those of others. The proxy need not run, nor be there. */
 ERROR_CHECKED struct proxy *proxy_open(struct host *h, const struct proxy_config *pc,
 	const char *service, const char *destination, struct error *err);
+/*
+ * The same in two halves, so that the reads share the round trips of the caller's batch: begin
+ * queues them (host->home need not be known yet), end takes what the batch brought.  Between them
+ * the batch is run.
+ */
+struct proxy_opening;
+ERROR_CHECKED struct proxy_opening *proxy_open_begin(struct host *h, const struct proxy_config *pc,
+	const char *service, const char *destination, struct sftp_batch *b, struct error *err);
+ERROR_CHECKED struct proxy *proxy_open_end(struct proxy_opening *o, struct error *err);
+void proxy_open_cancel(struct proxy_opening *o); /* instead of end; NULL is fine */
+
 void proxy_close(struct proxy *p); /* NULL is fine */
 
 /* What the file said at proxy_open(), or after the last switch. */

@@ -96,8 +96,9 @@ void secrets_digests(const struct deployment *d, struct strmap *out);
 
 /* -- observe.c -- */
 
-/* Looks at one connected target; in about two round trips. */
-ERROR_CHECKED int observe(struct deployment *d, struct target *t, struct error *err);
+/* Looks at one connected target; in about two round trips.  `lock`: takes the service's lock in the
+ * same round trips (d->lock). */
+ERROR_CHECKED int observe(struct deployment *d, struct target *t, bool lock, struct error *err);
 /* Containers only, anew. */
 ERROR_CHECKED int observe_containers(struct deployment *d, struct target *t, struct error *err);
 void observation_fini(struct observation *o);

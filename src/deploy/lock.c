@@ -226,7 +226,12 @@ static int try_acquire(const struct lock_request *req, struct lock *l, struct sf
 	struct sftp_op *written = sftp_append(b, owner, text, strlen(text), 0600);
 	sftp_barrier(b);
 	struct sftp_op *renamed = sftp_rename(b, made, lock);
+	/* The server works in order: this is how it was when we had the lock already. */
+	struct sftp_op *watched = req->watch ? sftp_stat(b, req->watch) : NULL;
 	int result = sftp_run(b, LOCK_IO_MS, err);
+	if (watched) {
+		*req->watch_size = watched->status == SFTP_OK ? watched->attrs.size : 0;
+	}
 	if (result == 0 && (dir->status != SFTP_OK || written->status != SFTP_OK)) {
 		*err = dir->status != SFTP_OK ? dir->error : written->error;
 		result = -1;

@@ -55,7 +55,7 @@ static int mend_target(struct deployment *d, struct target *t, void *run, struct
 static int look_again(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
 	(void)ctx;
-	return observe(d, t, err);
+	return observe(d, t, false, err);
 }
 
 /* The ends go on record last: until then the next command finds the same work to do. */

@@ -49,6 +49,7 @@ bool observed_route(const struct observation *seen, const char *container)
 struct halves {
 	struct deployment *d;
 	struct target *t;
+	bool lock;
 	struct error error[2];
 	int result[2];
 };
@@ -70,7 +71,15 @@ static void take_home(struct host *h, const struct sftp_op *op)
 	}
 }
 
-static int observe_files(struct deployment *d, struct target *t, struct error *err)
+/* What is read of files, queued so that it can share the round trips of the lock. */
+struct file_look {
+	struct sftp_batch *batch;
+	struct sftp_op *home, *history, *key;
+	struct proxy_opening *proxy;
+};
+
+static int queue_files(
+	struct deployment *d, struct target *t, struct file_look *look, struct error *err)
 {
 	struct host *h = t->host;
 	if (host_files(h, err) < 0) {
@@ -78,36 +87,101 @@ static int observe_files(struct deployment *d, struct target *t, struct error *e
 	}
 	CLEANUP_FREE char *history_path = names_state_path(d->config, "releases.jsonl");
 	CLEANUP_FREE char *key_path = names_state_path(d->config, "key");
-	struct sftp_batch *b = sftp_batch_new(h->sftp);
-	struct sftp_op *home = sftp_realpath(b, ".");
-	struct sftp_op *history = sftp_read(b, history_path, HISTORY_MAX_BYTES);
-	struct sftp_op *key = sftp_read(b, key_path, KEY_MAX);
-	int result = sftp_run(b, OBSERVE_TIMEOUT_MS, err);
-	if (result == 0 && history->status != SFTP_OK && history->status != SFTP_NOENT) {
-		*err = history->error;
-		result = error_wrap(err, "read the release history");
-	}
-	if (result == 0) {
-		take_home(h, home);
-		take_history(&t->seen, history);
-		t->seen.key_there = key->status == SFTP_OK && key->data.len == 64;
-		if (t->seen.key_there) {
-			memcpy(t->seen.key, key->data.p, 64);
-		} else {
-			digest_random_hex(32, t->seen.key); /* written with the first record */
-		}
-		if (!h->home) {
-			*err = home->error;
-			result = error_wrap(err, "find the home folder");
-		}
-	}
-	sftp_batch_free(b);
-	if (result == 0 && target_proxied(d, t)) {
+	look->batch = sftp_batch_new(h->sftp);
+	look->home = sftp_realpath(look->batch, ".");
+	look->history = sftp_read(look->batch, history_path, HISTORY_MAX_BYTES);
+	look->key = sftp_read(look->batch, key_path, KEY_MAX);
+	if (target_proxied(d, t)) {
 		struct proxy_config pc;
 		proxy_config_init(&pc, d->config);
-		t->seen.proxy = proxy_open(
-			h, &pc, d->config->service, d->config->destination, err);
-		result = t->seen.proxy ? 0 : -1;
+		look->proxy = proxy_open_begin(h, &pc, d->config->service, d->config->destination,
+			look->batch, err);
+		return look->proxy ? 0 : -1;
+	}
+	return 0;
+}
+
+static int take_files(struct target *t, struct file_look *look, struct error *err)
+{
+	struct observation *seen = &t->seen;
+	if (look->history->status != SFTP_OK && look->history->status != SFTP_NOENT) {
+		*err = look->history->error;
+		return error_wrap(err, "read the release history");
+	}
+	take_home(t->host, look->home);
+	if (!t->host->home) {
+		*err = look->home->error;
+		return error_wrap(err, "find the home folder");
+	}
+	take_history(seen, look->history);
+	seen->key_there = look->key->status == SFTP_OK && look->key->data.len == 64;
+	if (seen->key_there) {
+		memcpy(seen->key, look->key->data.p, 64);
+	} else {
+		digest_random_hex(32, seen->key); /* written with the first record */
+	}
+	if (look->proxy) {
+		seen->proxy = proxy_open_end(look->proxy, err);
+		look->proxy = NULL;
+		return seen->proxy ? 0 : -1;
+	}
+	return 0;
+}
+
+static void end_look(struct file_look *look)
+{
+	proxy_open_cancel(look->proxy);
+	sftp_batch_free(look->batch);
+	memset(look, 0, sizeof(*look));
+}
+
+static int observe_files(struct deployment *d, struct target *t, struct error *err)
+{
+	struct file_look look = {0};
+	int result = queue_files(d, t, &look, err);
+	if (result == 0) {
+		result = sftp_run(look.batch, OBSERVE_TIMEOUT_MS, err);
+	}
+	if (result == 0) {
+		result = take_files(t, &look, err);
+	}
+	end_look(&look);
+	return result;
+}
+
+/*
+ * The lock and the files in the same round trips.  The history was read before the lock was had: when
+ * it has grown since, or somebody had to be waited for, it is read once more.
+ */
+static int lock_and_observe(struct deployment *d, struct target *t, struct error *err)
+{
+	struct file_look look = {0};
+	uint64_t size = 0;
+	CLEANUP_FREE char *dir = names_state_path(d->config, "");
+	CLEANUP_FREE char *history_path = names_state_path(d->config, "releases.jsonl");
+	dir[strlen(dir) - 1] = '\0';
+	int result = queue_files(d, t, &look, err);
+	if (result == 0) {
+		struct lock_request req = {
+			.host = t->host,
+			.dir = dir,
+			.performer = d->performer,
+			.operator_host = d->operator_host,
+			.command = d->command,
+			.wait_s = d->lock_wait_s,
+			.beside = look.batch,
+			.watch = history_path,
+			.watch_size = &size,
+		};
+		d->lock = lock_acquire(&req, err);
+		result = d->lock ? take_files(t, &look, err) : -1;
+	}
+	end_look(&look);
+	if (result == 0 && size != t->seen.history_bytes) {
+		history_fini(&t->seen.history);
+		proxy_close(t->seen.proxy);
+		t->seen.proxy = NULL;
+		return observe_files(d, t, err);
 	}
 	return result;
 }
@@ -154,13 +228,18 @@ static int observe_docker(struct deployment *d, struct target *t, struct error *
 static void observe_half(void *ctx, size_t i)
 {
 	struct halves *h = ctx;
-	h->result[i] = i == 0 ? observe_files(h->d, h->t, &h->error[i])
-			      : observe_docker(h->d, h->t, &h->error[i]);
+	if (i == 1) {
+		h->result[i] = observe_docker(h->d, h->t, &h->error[i]);
+	} else if (h->lock) {
+		h->result[i] = lock_and_observe(h->d, h->t, &h->error[i]);
+	} else {
+		h->result[i] = observe_files(h->d, h->t, &h->error[i]);
+	}
 }
 
-int observe(struct deployment *d, struct target *t, struct error *err)
+int observe(struct deployment *d, struct target *t, bool lock, struct error *err)
 {
-	struct halves h = {.d = d, .t = t};
+	struct halves h = {.d = d, .t = t, .lock = lock};
 	observation_fini(&t->seen);
 	pool_run(2, 2, observe_half, &h);
 	for (int i = 0; i < 2; i++) {

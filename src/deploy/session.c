@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* Longer than this, and what was seen before the lock was had may be old. */
+/* Longer than this, and what was seen on other hosts before the lock was had may be old. */
 #define FRESH_MS 1000
 
 struct opening {
@@ -15,24 +15,6 @@ struct opening {
 	bool shell_only; /* nothing is looked at */
 	int64_t waited_ms;
 };
-
-static int take_lock(struct deployment *d, struct target *t, struct opening *o, struct error *err)
-{
-	CLEANUP_FREE char *dir = names_state_path(d->config, "");
-	dir[strlen(dir) - 1] = '\0';
-	struct lock_request req = {
-		.host = t->host,
-		.dir = dir,
-		.performer = d->performer,
-		.operator_host = d->operator_host,
-		.command = d->command,
-		.wait_s = d->lock_wait_s,
-	};
-	int64_t begun = clock_mono_ms();
-	d->lock = lock_acquire(&req, err);
-	o->waited_ms = clock_mono_ms() - begun;
-	return d->lock ? 0 : -1;
-}
 
 static int open_target(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
@@ -56,17 +38,22 @@ static int open_target(struct deployment *d, struct target *t, void *ctx, struct
 			return -1;
 		}
 	}
-	if (o->lock && !d->lock && t == &d->targets[d->lock_target] &&
-		take_lock(d, t, o, err) < 0) {
-		return -1;
+	if (o->shell_only) {
+		return 0;
 	}
-	return o->shell_only ? 0 : observe(d, t, err);
+	bool lock = o->lock && t == &d->targets[d->lock_target];
+	int64_t begun = clock_mono_ms();
+	int result = observe(d, t, lock, err);
+	if (lock) {
+		o->waited_ms = clock_mono_ms() - begun;
+	}
+	return result;
 }
 
 static int look_again(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
 	(void)ctx;
-	return observe(d, t, err);
+	return observe(d, t, false, err);
 }
 
 static int open_all(struct deployment *d, struct opening *o, struct error *err)

@@ -57,37 +57,78 @@ static int read_others(struct proxy *p, const struct sftp_op *list, struct error
 	return rc;
 }
 
-static int read_all(struct proxy *p, struct error *err)
+/* The reads of an opening, queued in a batch of the caller's. */
+struct proxy_opening {
+	struct proxy *p;
+	const struct sftp_op *fragment, *facts, *list;
+};
+
+/* Paths below the home folder: SFTP begins there, and the home may not be known yet. */
+static char *home_path(const struct proxy *p, const char *relative)
+{
+	return xasprintf("%s/proxy/%s/%s", HOST_STATE_DIR, p->config.driver, relative);
+}
+
+static int take_all(struct proxy *p, const struct proxy_opening *o, struct error *err)
 {
 	CLEANUP_FREE char *relative = fragment_path(p);
-	CLEANUP_FREE char *own = proxy_path(p, relative);
-	CLEANUP_FREE char *facts = proxy_path(p, "facts.json");
-	CLEANUP_FREE char *dir = proxy_path(p, "services");
-	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
-	const struct sftp_op *fragment = sftp_read(b, own, PROXY_MAX_FRAGMENT);
-	const struct sftp_op *facts_op = sftp_read(b, facts, STR_MAX_LINE);
-	const struct sftp_op *list = sftp_list(b, dir, 4 * MAX_SERVICES);
-	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
-	if (rc == 0 && fragment->status != SFTP_OK && fragment->status != SFTP_NOENT) {
-		*err = fragment->error;
-		rc = -1;
+	bool there = o->fragment->status == SFTP_OK;
+	if (!there && o->fragment->status != SFTP_NOENT) {
+		*err = o->fragment->error;
+		return -1;
 	}
-	if (rc == 0) {
-		bool there = fragment->status == SFTP_OK;
-		proxy_files_set(&p->seen, relative, there ? str_c(&fragment->data) : NULL);
-		if (there) {
-			proxy_state_parse(&p->state, str_c(&fragment->data), fragment->data.len);
-			/* A file of that name that is none of ours is one changed by hand. */
-			p->state.edited = p->state.edited || !p->state.present;
-		}
-		if (facts_op->status == SFTP_OK) {
-			p->version =
-				proxy_facts_version(str_c(&facts_op->data), facts_op->data.len);
-		}
-		rc = read_others(p, list, err);
+	proxy_files_set(&p->seen, relative, there ? str_c(&o->fragment->data) : NULL);
+	if (there) {
+		proxy_state_parse(&p->state, str_c(&o->fragment->data), o->fragment->data.len);
+		/* A file of that name that is none of ours is one changed by hand. */
+		p->state.edited = p->state.edited || !p->state.present;
 	}
-	sftp_batch_free(b);
-	return rc;
+	if (o->facts->status == SFTP_OK) {
+		p->version = proxy_facts_version(str_c(&o->facts->data), o->facts->data.len);
+	}
+	return read_others(p, o->list, err);
+}
+
+struct proxy_opening *proxy_open_begin(struct host *h, const struct proxy_config *pc,
+	const char *service, const char *destination, struct sftp_batch *b, struct error *err)
+{
+	struct proxy *p = proxy_new(h, pc, service, destination, err);
+	if (!p) {
+		return NULL;
+	}
+	CLEANUP_FREE char *relative = fragment_path(p);
+	CLEANUP_FREE char *own = home_path(p, relative);
+	CLEANUP_FREE char *facts = home_path(p, "facts.json");
+	CLEANUP_FREE char *dir = home_path(p, "services");
+	struct proxy_opening *o = xcalloc(1, sizeof(*o));
+	o->p = p;
+	o->fragment = sftp_read(b, own, PROXY_MAX_FRAGMENT);
+	o->facts = sftp_read(b, facts, STR_MAX_LINE);
+	o->list = sftp_list(b, dir, 4 * MAX_SERVICES);
+	return o;
+}
+
+struct proxy *proxy_open_end(struct proxy_opening *o, struct error *err)
+{
+	struct proxy *p = o->p;
+	free(p->root);
+	p->root = xasprintf("%s/proxy/%s", p->host->state_dir, p->config.driver);
+	if (take_all(p, o, err) < 0) {
+		error_wrap(err, "read the proxy's configuration");
+		host_error(p->host, err);
+		proxy_close(p);
+		p = NULL;
+	}
+	free(o);
+	return p;
+}
+
+void proxy_open_cancel(struct proxy_opening *o)
+{
+	if (o) {
+		proxy_close(o->p);
+		free(o);
+	}
 }
 
 struct proxy *proxy_new(struct host *h, const struct proxy_config *pc, const char *service,
@@ -101,7 +142,9 @@ struct proxy *proxy_new(struct host *h, const struct proxy_config *pc, const cha
 	p->config = *pc;
 	p->driver = proxy_driver_find(pc->driver);
 	p->container = proxy_container_name(pc->driver);
-	p->root = xasprintf("%s/proxy/%s", h->state_dir, pc->driver);
+	if (h->state_dir) {
+		p->root = xasprintf("%s/proxy/%s", h->state_dir, pc->driver);
+	}
 	p->service = xstrdup(service);
 	p->destination = xstrdup(destination);
 	p->key = proxy_service_key(service, destination);
@@ -112,13 +155,18 @@ struct proxy *proxy_new(struct host *h, const struct proxy_config *pc, const cha
 struct proxy *proxy_open(struct host *h, const struct proxy_config *pc, const char *service,
 	const char *destination, struct error *err)
 {
-	struct proxy *p = proxy_new(h, pc, service, destination, err);
-	if (p && read_all(p, err) < 0) {
-		proxy_close(p);
-		p = NULL;
-		error_wrap(err, "read the proxy's configuration");
-		host_error(h, err);
+	if (host_files(h, err) < 0) {
+		return NULL;
 	}
+	struct sftp_batch *b = sftp_batch_new(h->sftp);
+	struct proxy_opening *o = proxy_open_begin(h, pc, service, destination, b, err);
+	struct proxy *p = NULL;
+	if (o && sftp_run(b, PROXY_TIMEOUT_MS, err) == 0) {
+		p = proxy_open_end(o, err);
+	} else {
+		proxy_open_cancel(o);
+	}
+	sftp_batch_free(b);
 	return p;
 }
 
