@@ -122,7 +122,57 @@ app_commit() {
 }
 
 # The version that the tool gives HEAD by itself.
-app_version() { git -C "$APP" rev-parse --short=7 HEAD; }
+app_version() { git -C "$APP" rev-parse HEAD | cut -c1-10; }
+
+# service_repo NAME [OPTIONS OF make-repo] HOST...: a repository of a service with a
+# name of its own, so that tests can share a bed: $SERVICE, $VHOST. See service_forget.
+service_repo() {
+	SERVICE=$1 VHOST=$1.test
+	shift
+	app_repo --service "$SERVICE" "$@"
+}
+
+# In teardown: the images that this machine's Docker built of it.
+service_forget() {
+	local ids
+	ids=$(docker images -q "${SERVICE:?}" | sort -u)
+	# shellcheck disable=SC2086
+	[[ -z $ids ]] || docker rmi -f $ids >/dev/null 2>&1 || true
+}
+
+# manifest_add LINE...: appends to deploy.yml; manifest_edit SED-SCRIPT. Not committed.
+manifest_add() { printf '%s\n' "$@" >>"$APP/deploy.yml"; }
+manifest_edit() { sed -i "$@" "$APP/deploy.yml"; }
+
+# traffic_start BODY... [-- OPTIONS OF load]: what users do, on all hosts of the bed: 160
+# requests a second on kept connections, 40 on closed ones, some that take 800 ms; the
+# answers are the bodies. traffic_stop wants every one answered well.
+traffic_start() {
+	local body urls=() common=() h
+	for body in "$@"; do
+		common+=(--expect "$body")
+	done
+	for h in $(testbed hosts | awk '{print $2}'); do
+		urls+=("http://$h")
+	done
+	common+=(--host-header "$VHOST" --path '/:9' --path '/slow?ms=800:1')
+	load_start --rate 160 "${common[@]}" "${urls[@]}"
+	TRAFFIC=("$LOAD_PID $LOAD_DIR")
+	load_start --rate 40 --close "${common[@]}" "${urls[@]}"
+	TRAFFIC+=("$LOAD_PID $LOAD_DIR")
+}
+
+traffic_stop() {
+	local one result=0
+	for one in "${TRAFFIC[@]}"; do
+		touch "${one#* }/stop"
+	done
+	for one in "${TRAFFIC[@]}"; do
+		LOAD_PID=${one% *} LOAD_DIR=${one#* }
+		load_stop && assert_no_failures || result=1
+	done
+	return "$result"
+}
 
 # --- the tool ---
 
