@@ -14,8 +14,13 @@ struct target;
  */
 ERROR_CHECKED int record_release(struct deployment *d, const struct release *r, struct error *err);
 
+/* The same for one target; what is put on record stands in the deployment's history already. */
+ERROR_CHECKED int record_target(struct deployment *d, struct target *t, struct error *err);
+
 /* One line into every server's audit.jsonl: who, when, from where, what. A failure is only told. */
 void record_audit(struct deployment *d, const char *what);
+
+void record_audit_target(struct deployment *d, struct target *t, const char *what);
 
 /* The last `lines` lines of the audit of one server, as text. */
 ERROR_CHECKED int record_audit_read(

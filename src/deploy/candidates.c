@@ -102,10 +102,7 @@ static int watch(struct run *r, struct target *t, const struct plan_step *s, str
 		.abandon = &r->abandon,
 	};
 	ui_step(r->d->ui, t->host->name, "waiting for %s to be healthy", s->name);
-	if (health_wait(&req, err) < 0) {
-		return -1;
-	}
-	return container_keep_up(t->host->docker, s->name, err);
+	return health_wait(&req, err);
 }
 
 /* Seen through the proxy, before any user's request gets there. */
@@ -139,11 +136,7 @@ static void bring_up(void *ctx, size_t i)
 	const struct plan_step *s = o->steps[i];
 	struct error *err = &o->errors[i];
 	if (!s) {
-		o->results[i] = traffic_service(o->r, o->t, err);
-		if (o->results[i] == 0) {
-			o->results[i] = proxy_stage(o->t->seen.proxy,
-				&run_target_of(o->r, o->t)->service, err);
-		}
+		o->results[i] = traffic_prepare(o->r, o->t, err);
 		return;
 	}
 	o->results[i] = watch(o->r, o->t, s, err);
@@ -186,6 +179,44 @@ static int wait_for_all(struct run *r, struct target *t, const struct plan_step 
 	return result;
 }
 
+/* What is left once all are healthy; the proxy and Docker are asked side by side. */
+struct last_steps {
+	struct run *r;
+	struct target *t;
+	const struct plan_step **steps;
+	size_t n;
+	struct error errors[2];
+	int results[2];
+};
+
+static void last_step(void *ctx, size_t lane)
+{
+	struct last_steps *l = ctx;
+	struct error *err = &l->errors[lane];
+	for (size_t i = 0; l->results[lane] == 0 && i < l->n; i++) {
+		const struct plan_step *s = l->steps[i];
+		if (lane == 0) {
+			l->results[0] = container_keep_up(l->t->host->docker, s->name, err);
+		} else if (s->role->proxied) {
+			l->results[1] = see_through_proxy(l->r, l->t, s, err);
+		}
+	}
+}
+
+static int finish(struct run *r, struct target *t, const struct plan_step **steps, size_t n,
+	struct error *err)
+{
+	struct last_steps l = {.r = r, .t = t, .steps = steps, .n = n};
+	pool_run(2, 2, last_step, &l);
+	for (int lane = 1; lane >= 0; lane--) {
+		if (l.results[lane] < 0) {
+			*err = l.errors[lane];
+			return -1;
+		}
+	}
+	return 0;
+}
+
 int candidates_start(struct deployment *d, struct target *t, void *run, struct error *err)
 {
 	struct run *r = run;
@@ -202,10 +233,8 @@ int candidates_start(struct deployment *d, struct target *t, void *run, struct e
 	if (result == 0 && n > 0) {
 		result = wait_for_all(r, t, steps, n, err);
 	}
-	for (size_t i = 0; result == 0 && i < n; i++) {
-		if (steps[i]->role->proxied) {
-			result = see_through_proxy(r, t, steps[i], err);
-		}
+	if (result == 0 && n > 0) {
+		result = finish(r, t, steps, n, err);
 	}
 	if (result == 0 && n > 0) {
 		ui_done(r->d->ui, t->host->name, "healthy: %zu container(s)", n);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "internal.h"
 
-#include "util/cancel.h"
+#include "util/clock.h"
 #include "util/fs.h"
 #include "util/proc.h"
 #include "util/thread.h"
@@ -152,6 +152,7 @@ struct deployment *deployment_new(const struct deployment_request *req, struct e
 	d->config = req->config;
 	d->ui = req->ui;
 	d->command = xstrdup(req->command);
+	d->begun_ms = clock_mono_ms();
 	d->version = xstrdup(req->version);
 	d->lock_wait_s = req->lock_wait_s;
 	d->parallel = req->parallel > 0 ? req->parallel : DEFAULT_PARALLEL;

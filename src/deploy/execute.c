@@ -10,6 +10,7 @@
 
 #include "util/cancel.h"
 #include "util/clock.h"
+#include "util/thread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,6 @@ void run_init(struct run *r, struct deployment *d, const struct plan *plan,
 	r->hosts = hosts;
 	r->targets = xcalloc(d->n, sizeof(*r->targets));
 	r->release.requests = r->release.failed_requests = -1;
-	r->begun_ms = clock_mono_ms();
 }
 
 void run_fini(struct run *r)
@@ -116,10 +116,40 @@ static int transfer(struct run *r, struct target *t, const struct plan_step *s, 
 	return 0;
 }
 
+/* Two things on one server, side by side: files on one channel, Docker on another. */
+struct lanes {
+	struct run *r;
+	struct target *t;
+	struct error errors[2];
+	int results[2];
+};
+
+static int run_lanes(struct run *r, struct target *t, void (*fn)(void *ctx, size_t i),
+	struct error *err)
+{
+	struct lanes l = {.r = r, .t = t};
+	pool_run(2, 2, fn, &l);
+	for (int i = 0; i < 2; i++) {
+		if (l.results[i] < 0) {
+			*err = l.errors[i];
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static void record_or_transfer(void *ctx, size_t lane)
+{
+	struct lanes *l = ctx;
+	l->results[lane] = lane == 0
+				   ? record_target(l->r->d, l->t, &l->errors[0])
+				   : run_steps(l->r, l->t, PLAN_TRANSFER, transfer, &l->errors[1]);
+}
+
 static int transfer_target(struct deployment *d, struct target *t, void *run, struct error *err)
 {
 	(void)d;
-	return run_steps(run, t, PLAN_TRANSFER, transfer, err);
+	return run_lanes(run, t, record_or_transfer, err);
 }
 
 /* -- Boot -- */
@@ -287,9 +317,10 @@ static int before_switch(struct run *r, struct error *err)
 	if (run_has_phase(r, PLAN_TRANSFER)) {
 		ui_phase_begin(d->ui, "transfer");
 	}
-	/* On record before anything is changed on a server: the next command knows what to mend. */
-	if (record_release(d, &r->release, err) < 0 ||
-		deployment_each(d, transfer_target, r, err) < 0) {
+	/* On record before a container or the proxy is touched: the next command knows what to mend.
+	 * An image alone changes nothing, so it travels beside the record. */
+	history_put(&d->history, &r->release);
+	if (deployment_each(d, transfer_target, r, err) < 0) {
 		return -1;
 	}
 	if (run_has_phase(r, PLAN_TRANSFER)) {
@@ -352,12 +383,30 @@ static int record_live(struct run *r, struct error *err)
 	return 0;
 }
 
-static int retire_and_prune(struct deployment *d, struct target *t, void *ctx, struct error *err)
+static void retire_or_audit(void *ctx, size_t lane)
 {
-	if (traffic_retire(d, t, ctx, err) < 0) {
-		return -1;
+	struct lanes *l = ctx;
+	if (lane == 0) {
+		CLEANUP_FREE char *what = run_outcome(l->r);
+		record_audit_target(l->r->d, l->t, what);
+		return;
 	}
-	return prune_target(d, t, ctx, err);
+	l->results[1] = traffic_retire(l->r->d, l->t, l->r, &l->errors[1]);
+	if (l->results[1] == 0) {
+		l->results[1] = prune_target(l->r->d, l->t, l->r, &l->errors[1]);
+	}
+}
+
+static int retire_target(struct deployment *d, struct target *t, void *run, struct error *err)
+{
+	(void)d;
+	return run_lanes(run, t, retire_or_audit, err);
+}
+
+char *run_outcome(const struct run *r)
+{
+	return xasprintf("release %ld (%s): %s", r->release.number, r->release.version,
+		release_outcome_name(r->release.outcome));
 }
 
 int run_execute(struct run *r, struct error *err)
@@ -370,7 +419,7 @@ int run_execute(struct run *r, struct error *err)
 	int64_t begun = clock_mono_ms();
 	struct error late = {0};
 	ui_phase_begin(d->ui, "retire");
-	if (deployment_each(d, retire_and_prune, r, &late) < 0) {
+	if (deployment_each(d, retire_target, r, &late) < 0) {
 		ui_warn(d->ui, late.host[0] ? late.host : NULL,
 			"the release is live; what is left of the old one is taken away by the next "
 			"command: %s",

@@ -45,6 +45,7 @@ struct deployment {
 	bool skip_hooks;
 	int lock_wait_s;
 	int parallel;
+	int64_t begun_ms; /* monotonic: when the command began */
 
 	char *performer;     /* who */
 	char *operator_host; /* from where */

@@ -122,7 +122,7 @@ static void summary(struct run *r)
 	struct deployment *d = r->d;
 	const struct release *release = &r->release;
 	char took[CLOCK_RFC3339_SIZE], size[16];
-	int64_t ms = clock_mono_ms() - r->begun_ms;
+	int64_t ms = clock_mono_ms() - d->begun_ms;
 	size_t hosts = release->hosts.len;
 	clock_duration(ms, took);
 	if (release->requests >= 0) {
@@ -143,10 +143,9 @@ int run_finish(struct run *r, int result, struct error *err)
 {
 	struct deployment *d = r->d;
 	struct error hook = {0};
-	CLEANUP_FREE char *what = xasprintf("release %ld (%s): %s", r->release.number,
-		r->release.version, release_outcome_name(r->release.outcome));
 	cancel_shield_begin();
-	if (r->release.outcome != RELEASE_PENDING) {
+	if (result < 0 && r->release.outcome != RELEASE_PENDING) {
+		CLEANUP_FREE char *what = run_outcome(r);
 		record_audit(d, what);
 	}
 	deployment_end(d);

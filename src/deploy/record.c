@@ -68,6 +68,11 @@ static int write_history(struct deployment *d, struct target *t, void *ctx, stru
 	return 0;
 }
 
+int record_target(struct deployment *d, struct target *t, struct error *err)
+{
+	return write_history(d, t, NULL, err);
+}
+
 int record_release(struct deployment *d, const struct release *r, struct error *err)
 {
 	if (r) {
@@ -95,16 +100,28 @@ static int write_audit(struct deployment *d, struct target *t, void *ctx, struct
 	return result;
 }
 
-void record_audit(struct deployment *d, const char *what)
+static char *audit_line(const struct deployment *d, const char *what)
 {
 	char when[CLOCK_RFC3339_SIZE];
 	CLEANUP_JSON json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s}", "time",
 		clock_rfc3339(clock_wall_ms(), when), "performer", d->performer, "from",
 		d->operator_host, "command", d->command, "what", what);
 	CLEANUP_FREE char *text = j ? json_text(j) : NULL;
-	if (text) {
-		CLEANUP_FREE char *line = xasprintf("%s\n", text);
-		deployment_each_best_effort(d, "write the audit", write_audit, line);
+	return text ? xasprintf("%s\n", text) : xstrdup("");
+}
+
+void record_audit(struct deployment *d, const char *what)
+{
+	CLEANUP_FREE char *line = audit_line(d, what);
+	deployment_each_best_effort(d, "write the audit", write_audit, line);
+}
+
+void record_audit_target(struct deployment *d, struct target *t, const char *what)
+{
+	CLEANUP_FREE char *line = audit_line(d, what);
+	struct error err = {0};
+	if (write_audit(d, t, line, &err) < 0) {
+		ui_warn(d->ui, t->address->name, "write the audit: %s", err.text);
 	}
 }
 

@@ -36,7 +36,6 @@ struct run {
 	enum image_strategy strategy;
 	struct run_target *targets;
 	atomic_bool abandon;	 /* another host failed: stop waiting */
-	int64_t begun_ms;
 };
 
 /* -- execute.c -- */
@@ -51,6 +50,9 @@ void run_fini(struct run *r);
  * The end of a push or rollback: audit, lock, summary, hooks.  Passes `result` (of run_execute) on.
  */
 int run_finish(struct run *r, int result, struct error *err);
+
+/* "release 7 (3f2a1c0b9d): live", for the audit. The caller frees. */
+char *run_outcome(const struct run *r);
 
 /* Steps of a phase on a target, in order. Calls fn for each until one fails. */
 typedef int step_fn(
@@ -71,6 +73,8 @@ int traffic_back(struct deployment *d, struct target *t, void *run, struct error
 /* Drains and stops what is retired. */
 ERROR_CHECKED int traffic_retire(struct deployment *d, struct target *t, void *run,
 	struct error *err);
+/* What a switch can have prepared beside the health watch: nothing that serves is touched. */
+ERROR_CHECKED int traffic_prepare(struct run *r, struct target *t, struct error *err);
 /* Fills in `service` of the target from the manifest and the secrets, once. */
 ERROR_CHECKED int traffic_service(struct run *r, struct target *t, struct error *err);
 

@@ -46,6 +46,26 @@ static const struct plan_step *switch_step(struct run *r, const struct target *t
 	return NULL;
 }
 
+int traffic_prepare(struct run *r, struct target *t, struct error *err)
+{
+	struct run_target *rt = run_target_of(r, t);
+	const struct plan_step *s = switch_step(r, t);
+	struct error ignored = {0};
+	if (!s) {
+		return 0;
+	}
+	if (traffic_service(r, t, err) < 0) {
+		return -1;
+	}
+	strvec_fini(&rt->service.live);
+	strvec_copy(&rt->service.live, &s->names);
+	if (proxy_stage(t->seen.proxy, &rt->service, err) < 0) {
+		return -1;
+	}
+	rt->counting = proxy_counts_begin(t->seen.proxy, &ignored) == 0;
+	return 0;
+}
+
 static int switch_one(struct deployment *d, struct target *t, void *run, struct error *err)
 {
 	struct run *r = run;
@@ -54,14 +74,7 @@ static int switch_one(struct deployment *d, struct target *t, void *run, struct 
 	if (!s) {
 		return 0;
 	}
-	if (traffic_service(r, t, err) < 0) {
-		return -1;
-	}
 	ui_step(d->ui, t->host->name, "switching");
-	struct error ignored = {0};
-	rt->counting = proxy_counts_begin(t->seen.proxy, &ignored) == 0;
-	strvec_fini(&rt->service.live);
-	strvec_copy(&rt->service.live, &s->names);
 	if (atomic_load(&r->abandon)) {
 		return error_set(err, ERROR_INTERRUPTED, "given up: another one failed");
 	}
@@ -101,14 +114,27 @@ int traffic_back(struct deployment *d, struct target *t, void *run, struct error
 struct retiring {
 	struct run *r;
 	struct target *t;
-	const struct plan_step **steps;
+	const struct plan_step **steps; /* the last one is NULL: the proxy's log is counted */
 	struct error *errors;
 };
+
+static void count(struct run *r, struct target *t)
+{
+	struct run_target *rt = run_target_of(r, t);
+	struct error ignored = {0};
+	if (rt->counting) {
+		rt->counting = proxy_counts_end(t->seen.proxy, &rt->counts, &ignored) == 0;
+	}
+}
 
 static void stop_one(void *ctx, size_t i)
 {
 	struct retiring *x = ctx;
 	const struct plan_step *s = x->steps[i];
+	if (!s) {
+		count(x->r, x->t);
+		return;
+	}
 	if (container_retire(x->t->host->docker, s->name, s->role->stop_timeout_ms / 1000,
 		    &x->errors[i]) < 0) {
 		(void)error_wrap(&x->errors[i], "stop container '%s'", s->name);
@@ -148,17 +174,13 @@ int traffic_retire(struct deployment *d, struct target *t, void *run, struct err
 	}
 	struct retiring x = {.r = r, .t = t, .steps = steps};
 	x.errors = xcalloc(n + 1, sizeof(*x.errors));
-	pool_run(n, 8, stop_one, &x);
+	pool_run(n + 1, 8, stop_one, &x);
 	int result = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (x.errors[i].kind != ERROR_NONE) {
 			*err = x.errors[i];
 			result = -1;
 		}
-	}
-	if (rt->counting) {
-		struct error ignored = {0};
-		rt->counting = proxy_counts_end(t->seen.proxy, &rt->counts, &ignored) == 0;
 	}
 	free(x.errors);
 	free(steps);
