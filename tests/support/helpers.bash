@@ -101,7 +101,7 @@ docker_on() {
 app_repo() {
 	: "${APP:=$(e2e_tmp)/app}"
 	"$E2E_ROOT/deploy/support/image" app-base:1
-	"$E2E_SUPPORT/app/make-repo" "$APP" --ssh-config "$BED_SSH_CONFIG" "$@"
+	"$E2E_ROOT/deploy/examples/sample/make-repo" "$APP" --ssh-config "$BED_SSH_CONFIG" "$@"
 }
 
 # app_commit SUBJECT [FILE=CONTENT | FILE-]...: writes or removes files, and commits.
@@ -269,19 +269,7 @@ deploy_wait() {
 
 # --- load ---
 
-load_program() {
-	local program
-	if [[ -n ${LOAD_BIN:-} ]]; then
-		echo "$LOAD_BIN"
-		return
-	fi
-	program=${TESTBED_DIR:-/var/tmp/deploy-testbed}/bin/load-$(sha256sum <"$E2E_SUPPORT/load.c" | cut -c1-12)
-	if [[ ! -x $program ]]; then
-		mkdir -p "${program%/*}"
-		gcc -O2 -o "$program.$$" "$E2E_SUPPORT/load.c" && mv "$program.$$" "$program"
-	fi
-	echo "$program"
-}
+load_program() { echo "${LOAD_BIN:-$("$E2E_ROOT/deploy/support/load" --program)}"; }
 
 # load_start [OPTIONS OF load] URL...: in the background; returns once a first
 # request was answered. The options' defaults: 200 a second, 16 kept connections.

@@ -4,6 +4,8 @@
  * has its time on a schedule and is sent then, however slow earlier ones are (an
  * open loop), and its latency counts from that time. One thread, epoll.
  *
+ * Built and run by deploy/support/load.
+ *
  * usage: load [OPTION]... URL...        (URLs in turn; http://ADDRESS[:PORT] only)
  *   --rate N            requests a second (200)
  *   --connections N     kept connections (16); more are opened when all are busy
@@ -758,7 +760,7 @@ static void add_path(const char *arg)
 	opt.shares += p->share;
 }
 
-/* A test must never load what is not its own: loopback and private networks only. */
+/* Nobody may load what is not his own: loopback and private networks only. */
 static bool is_ours(uint32_t a)
 {
 	return a >> 24 == 127 || a >> 24 == 10 || a >> 20 == 0xac1;
