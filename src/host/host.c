@@ -174,16 +174,19 @@ static int dial_command(struct host *h, const char *command, struct error *err)
 	return fd;
 }
 
-/* One word a line: "ok PATH" or "denied PATH" for each socket there, "cli" when docker is there. */
+/*
+ * A line for each socket there: "ok PATH" or "denied PATH"; then "cli" when there is a docker program
+ * and "alive" when it reaches its daemon.
+ */
 static const char probe_script[] =
 	"u=$(id -u); for s in /var/run/docker.sock \"/run/user/$u/docker.sock\" "
 	"/run/podman/podman.sock \"/run/user/$u/podman/podman.sock\"; do "
 	"if [ -S \"$s\" ]; then if [ -w \"$s\" ]; then echo \"ok $s\"; else echo \"denied $s\"; fi; "
-	"fi; done; if command -v docker >/dev/null 2>&1; then echo cli; fi";
+	"fi; done; if command -v docker >/dev/null 2>&1; then echo cli; "
+	"if docker version >/dev/null 2>&1; then echo alive; fi; fi";
 
-static int explain_no_docker(struct host *h, const char *probe, struct error *err)
+static int explain_no_docker(const char *probe, struct error *err)
 {
-	(void)h;
 	if (strstr(probe, "denied ")) {
 		error_set(err, ERROR_CONNECT, "the SSH user may not use Docker's socket");
 		return error_hint(err, "on the server: sudo usermod -aG docker USER, then log in anew");
@@ -194,6 +197,17 @@ static int explain_no_docker(struct host *h, const char *probe, struct error *er
 	}
 	error_set(err, ERROR_CONNECT, "Docker is not installed");
 	return error_hint(err, "deploy setup --install-docker installs it on Debian and Ubuntu");
+}
+
+static int dial_stdio(struct host *h, struct error *err)
+{
+	pthread_mutex_lock(&h->lock);
+	h->dial_stdio = true;
+	pthread_mutex_unlock(&h->lock);
+	ui_debug(h->ui, h->name,
+		"sshd forwards no unix sockets (AllowStreamLocalForwarding no): "
+		"going by 'docker system dial-stdio'");
+	return dial_command(h, "docker system dial-stdio", err);
 }
 
 /* The usual socket did not answer: looks for another one, or says what is wrong. */
@@ -220,21 +234,9 @@ static int find_docker(struct host *h, struct error *err)
 		}
 		line = end ? end + 1 : NULL;
 	}
-	return explain_no_docker(h, str_c(&out), err);
-}
-
-static int fall_back(struct host *h, struct error *err)
-{
-	if (err->status != SSH_OPEN_PROHIBITED) {
-		return find_docker(h, err);
-	}
-	pthread_mutex_lock(&h->lock);
-	h->dial_stdio = true;
-	pthread_mutex_unlock(&h->lock);
-	ui_debug(h->ui, h->name,
-		"sshd forwards no unix sockets (AllowStreamLocalForwarding no): "
-		"going by 'docker system dial-stdio'");
-	return dial_command(h, "docker system dial-stdio", err);
+	/* sshd does not say that it was told not to: it refuses as if nobody listened there. */
+	return strstr(str_c(&out), "alive") ? dial_stdio(h, err)
+					    : explain_no_docker(str_c(&out), err);
 }
 
 static int dial_docker(void *ctx, struct error *err)
@@ -243,10 +245,10 @@ static int dial_docker(void *ctx, struct error *err)
 	pthread_mutex_lock(&h->lock);
 	struct ssh_pending *first = h->first_docker;
 	h->first_docker = NULL;
-	bool dial_stdio = h->dial_stdio;
+	bool by_command = h->dial_stdio;
 	CLEANUP_FREE char *socket = xstrdup(h->socket ? h->socket : DOCKER_SOCKET);
 	pthread_mutex_unlock(&h->lock);
-	if (dial_stdio) {
+	if (by_command) {
 		return dial_command(h, "docker system dial-stdio", err);
 	}
 	struct error refused = {0};
@@ -259,11 +261,7 @@ static int dial_docker(void *ctx, struct error *err)
 		*err = refused;
 		return -1;
 	}
-	fd = fall_back(h, &refused);
-	if (fd < 0) {
-		*err = refused;
-	}
-	return fd;
+	return refused.status == SSH_OPEN_PROHIBITED ? dial_stdio(h, err) : find_docker(h, err);
 }
 
 static int dial_by_shell(struct host *h, const char *address, int port, struct error *err)
