@@ -60,6 +60,7 @@ struct proxy_site {
 struct proxy_main {
 	const struct proxy_config *config;
 	long version;
+	bool root; /* the container runs as root */
 	const struct strvec
 		*includes; /* files relative to PROXY_ETC; NULL: what is in services/, hosts/ */
 };

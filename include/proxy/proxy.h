@@ -44,8 +44,11 @@ struct proxy_config {
 	const char *image;
 	const char *network; /* "deploy" */
 	int http_port, https_port;
-	const char *acme_email;               /* or NULL */
-	const char *acme_server;              /* directory URL; NULL: the driver's default */
+	const struct strvec *bind_ips; /* addresses to publish on; NULL/empty: all */
+	bool no_ports;                 /* publish none: something else is in front */
+	const char *container;   /* its name; NULL: deploy-proxy-<driver> (tests have others) */
+	const char *acme_email;  /* or NULL */
+	const char *acme_server; /* directory URL; NULL: the driver's default */
 	const struct config_options *options; /* of the container; or NULL */
 };
 void proxy_config_init(struct proxy_config *pc, const struct config *c);

@@ -128,7 +128,7 @@ static void add_transport(const struct proxy_render *r, struct str *out)
 		str_addf(out, "%s%s\t\t\tstream_close_delay 1h\n",
 			s->buffer_requests ? "\t\t\trequest_buffers 1MiB\n" : "",
 			s->buffer_responses ? "\t\t\tresponse_buffers 1MiB\n" : "");
-	} else {
+	} else if (r->version > 0) { /* of an unknown version no option that some refuse */
 		str_addf(out, "%s%s", s->buffer_requests ? "\t\t\tbuffer_requests\n" : "",
 			s->buffer_responses ? "\t\t\tbuffer_responses\n" : "");
 	}

@@ -34,6 +34,7 @@ struct proxy {
 	bool can_undo;
 	struct proxy_files staged; /* complete in next/<key>/, one rename away */
 	struct proxy_files seen;   /* those of the service's files that were read, as on disk */
+	int64_t reloaded_ms;       /* clock_mono_ms() of the last reload; 0: none */
 	bool stale;                /* caddy: another load undid ours */
 	struct ssh_pending *pending;
 	const char *pending_socket;

@@ -30,6 +30,7 @@
 
 #define V_1_25_1        PROXY_VERSION(1, 25, 1)
 #define V_1_27_3        PROXY_VERSION(1, 27, 3)
+#define V_1_27_4        PROXY_VERSION(1, 27, 4)
 #define RELOAD_MS       10000
 #define KEEPALIVE_S     4                 /* as in caddy.c */
 #define MAX_PROC        ((size_t)4 << 20) /* bytes of /proc/PID/net/tcp */
@@ -44,6 +45,14 @@ static int nginx_check(const struct proxy_service *s, struct error *err)
 				       "{certificate_pem: NAME, private_key_pem: NAME}");
 	}
 	return 0;
+}
+
+/* Old workers keep idle client connections that long, so that a request which is on its way is
+ * answered (by the old containers) and not lost; before 1.27.4 it is lost, and sent again by
+ * clients that follow RFC 9112, 9.3.1. */
+static int linger_ms(long version)
+{
+	return version >= V_1_27_4 ? 500 : 0;
 }
 
 static bool resolves(long version)
@@ -123,11 +132,15 @@ static void add_probe(struct str *out)
 
 static void nginx_main(const struct proxy_main *m, struct str *out)
 {
-	str_add(out,
-		"# Written by deploy; changes by hand are overwritten.\n"
+	str_addf(out,
+		"# Written by deploy; changes by hand are overwritten.\n%s"
 		"worker_processes auto;\npid " PROXY_RUN "/nginx.pid;\n"
 		"error_log " PROXY_LOG "/error.log warn;\n"
-		"worker_rlimit_nofile 16384;\nevents {\n\tworker_connections 8192;\n}\nhttp {\n");
+		"events {\n\tworker_connections 4096;\n}\nhttp {\n",
+		m->root ? "user root;\n" : "");
+	if (linger_ms(m->version)) {
+		str_addf(out, "\tkeepalive_min_timeout %dms;\n", linger_ms(m->version));
+	}
 	add_http(out);
 	/* First of their addresses, so the default for names that nobody claims; a service without
 	 * host names has default_server. */
@@ -555,6 +568,10 @@ static int nginx_in_flight(
 	if (rc == 0) {
 		address_hex(&c[n], p->config.network, remote);
 		rc = count_connections(p, c, n, remote, count, err);
+	}
+	int64_t since = clock_mono_ms() - p->reloaded_ms;
+	if (p->reloaded_ms && since < linger_ms(p->version) + 100 && linger_ms(p->version)) {
+		*count += *count == 0 ? 1 : 0; /* one may still come */
 	}
 	for (size_t i = 0; i <= n; i++) {
 		docker_container_fini(&c[i]);

@@ -12,6 +12,7 @@
 #include "util/clock.h"
 #include "util/digest.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define MAX_SERVICES 256
@@ -141,7 +142,7 @@ struct proxy *proxy_new(struct host *h, const struct proxy_config *pc, const cha
 	p->host = h;
 	p->config = *pc;
 	p->driver = proxy_driver_find(pc->driver);
-	p->container = proxy_container_name(pc->driver);
+	p->container = pc->container ? xstrdup(pc->container) : proxy_container_name(pc->driver);
 	if (h->state_dir) {
 		p->root = xasprintf("%s/proxy/%s", h->state_dir, pc->driver);
 	}
@@ -363,7 +364,8 @@ static int write_next(struct proxy *p, const struct proxy_files *change,
 static void check_main(const struct proxy *p, const struct proxy_files *ours, struct str *out)
 {
 	CLEANUP_STRVEC struct strvec includes = {0};
-	struct proxy_main m = {.config = &p->config, .version = p->version, .includes = &includes};
+	struct proxy_main m = {
+		.config = &p->config, .version = p->version, .root = true, .includes = &includes};
 	VEC_FOREACH (&p->others, i) {
 		strvec_pushf(&includes, "services/%s.%s", p->others.p[i].key, p->driver->ext);
 	}
@@ -590,8 +592,8 @@ static int verify_once(struct proxy *p, const struct proxy_service *s, struct er
 		.target = target,
 		.timeout_ms = PROXY_VERIFY_MS};
 	int rc = proxy_http(p, &req, &reply, err);
-	bool away = reply.status == 502 || reply.status == 503 || reply.status == 504;
-	if (rc == 0 && s->maintenance != (reply.status == 503) && (s->maintenance || away)) {
+	bool away = reply.status >= 502 && reply.status <= 504;
+	if (rc == 0 && (s->maintenance ? reply.status != 503 : away)) {
 		rc = error_set(err, ERROR_UNHEALTHY,
 			"%s answers %d through the proxy after the switch", target, reply.status);
 	}
@@ -609,6 +611,8 @@ static int verify(struct proxy *p, const struct proxy_service *s, struct error *
 		}
 		if (e.kind == ERROR_INTERRUPTED || clock_mono_ms() > until) {
 			*err = e;
+			/* No answer in time is one, too. */
+			err->kind = e.sys == ETIMEDOUT ? ERROR_UNHEALTHY : e.kind;
 			return -1;
 		}
 		clock_sleep_ms(50);

@@ -47,6 +47,8 @@ void proxy_config_init(struct proxy_config *pc, const struct config *c)
 		.network = c->network,
 		.http_port = c->proxy.http_port,
 		.https_port = c->proxy.https_port,
+		.bind_ips = &c->proxy.bind_ips,
+		.no_ports = !c->proxy.publish,
 		.options = &c->proxy.options,
 	};
 }
