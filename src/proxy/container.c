@@ -440,7 +440,7 @@ static int boot(struct proxy *p, struct seen *s, struct proxy_boot_result *r, st
 	const char *image = s->has_container && r->outcome != PROXY_BOOTED && s->container.running
 				    ? s->container.image_id
 				    : s->image.id;
-	return learn_version(p, s, image, err);
+	return learn_version(p, s, image, err) < 0 ? -1 : refine_main(p, s, text, err);
 }
 
 int proxy_boot(struct host *h, const struct proxy_config *pc, struct proxy_boot_result *result,
