@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void tell(struct build *b, enum diagnostic_level level, const struct node *at,
-	const char *hint, const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static void tell(struct build *b, enum diagnostic_level level,
+	const struct node *at, const char *hint, const char *fmt, va_list ap)
 {
 	char text[1024];
 
