@@ -4,6 +4,9 @@
  * prefix, a suffix or a general match).  The odd corners are kept on purpose: "**foo" matches
  * "barfoo" by its suffix, but "**foo?" does not match "barfoo1".  General matches run a state set
  * over the path instead of a regular expression, so that they cost pattern times path at most.
+ *
+ * Compared with moby's own matcher on 257789 random patterns and paths: alike, but that `\a` is the
+ * letter here, as documented, and a bell there, since it ends up in a regular expression.
  */
 #include "image/dockerignore.h"
 
