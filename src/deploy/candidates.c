@@ -33,10 +33,7 @@ static int create(struct run *r, struct target *t, const struct plan_step *s, st
 		return -1;
 	}
 	strvec_push(&rt->created, s->name);
-	if (docker_container_run(t->host->docker, &spec, NULL, NULL, err) < 0) {
-		return error_wrap(err, "start container '%s'", s->name);
-	}
-	return 0;
+	return docker_container_run(t->host->docker, &spec, NULL, NULL, err);
 }
 
 /*
@@ -72,10 +69,7 @@ static int copy(struct run *r, struct target *t, const struct plan_step *s, stru
 static int revive(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
 {
 	strvec_push(&run_target_of(r, t)->revived, s->name);
-	if (docker_container_start(t->host->docker, s->name, err) < 0) {
-		return error_wrap(err, "start container '%s' again", s->name);
-	}
-	return 0;
+	return docker_container_start(t->host->docker, s->name, err);
 }
 
 static int start(struct run *r, struct target *t, const struct plan_step *s, struct error *err)

@@ -280,7 +280,7 @@ static void end_release(struct run *r, enum release_outcome outcome, const struc
 		release->image_id = xstrdup(last_image_id(r));
 	}
 	if (why) {
-		release->error = xasprintf("%s%s%s", why->host, why->host[0] ? ": " : "", why->text);
+		release->error = xstrdup(why->text); /* it names the host */
 	}
 	for (size_t i = 0; i < r->d->n; i++) {
 		const struct target *t = &r->d->targets[i];

@@ -354,7 +354,7 @@ e2e_report() {
 		echo "--- $h"
 		docker_on "$h" ps -a --format 'table {{.Names}}\t{{.Status}}\t{{.Image}}' 2>&1 || true
 		# shellcheck disable=SC2016
-		testbed exec "$h" bash -c 'for f in /home/*/.deploy/*/releases.jsonl; do
-			[ -e "$f" ] && echo "$f" && tail -n 5 "$f"; done' 2>&1 || true
+		testbed exec "$h" bash -c 'for f in /home/*/.deploy/${1:-*}/releases.jsonl; do
+			[ -e "$f" ] && echo "$f" && tail -n 5 "$f" | sed '"'"'s/"config":{.*//'"'"'; done' bash "${SERVICE:-}" 2>&1 || true
 	done
 }
