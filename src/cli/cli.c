@@ -58,6 +58,17 @@ static int open_deployment(struct cli *cli, const char *command, struct error *e
 	return cli->deployment != NULL ? 0 : -1;
 }
 
+/* Puts the command in front of what failed; `build: build: ...` says it once too often. */
+static void name_command(const char *path, struct error *err)
+{
+	CLEANUP_FREE char *prefix = xasprintf("%s: ", path);
+
+	if (err->kind != ERROR_USAGE && err->kind != ERROR_MANIFEST &&
+		!str_starts(err->text, prefix)) {
+		error_wrap(err, "%s", path);
+	}
+}
+
 /* Opens what the command needs, runs it, and closes. */
 static int run_command(struct cli *cli, struct error *err)
 {
@@ -77,8 +88,8 @@ static int run_command(struct cli *cli, struct error *err)
 	if (status == 0) {
 		status = c->run(cli, err);
 	}
-	if (status < 0 && err->kind != ERROR_USAGE && err->kind != ERROR_MANIFEST) {
-		error_wrap(err, "%s", path);
+	if (status < 0) {
+		name_command(path, err);
 	}
 	deployment_free(cli->deployment);
 	config_free(cli->config);
