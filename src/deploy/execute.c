@@ -55,13 +55,12 @@ bool run_has_phase(const struct run *r, enum plan_phase phase)
 	return false;
 }
 
-int run_steps(struct run *r, struct target *t, enum plan_phase phase, step_fn *fn,
-	struct error *err)
+int run_steps(
+	struct run *r, struct target *t, enum plan_phase phase, step_fn *fn, struct error *err)
 {
 	VEC_FOREACH (&r->plan->steps, i) {
 		const struct plan_step *s = &r->plan->steps.p[i];
-		if (s->phase != phase || s->host == PLAN_NO_HOST ||
-			&r->d->targets[s->host] != t) {
+		if (s->phase != phase || s->host == PLAN_NO_HOST || &r->d->targets[s->host] != t) {
 			continue;
 		}
 		if (cancel_check(err) < 0 || fn(r, t, s, err) < 0) {
@@ -124,8 +123,8 @@ struct lanes {
 	int results[2];
 };
 
-static int run_lanes(struct run *r, struct target *t, void (*fn)(void *ctx, size_t i),
-	struct error *err)
+static int run_lanes(
+	struct run *r, struct target *t, void (*fn)(void *ctx, size_t i), struct error *err)
 {
 	struct lanes l = {.r = r, .t = t};
 	pool_run(2, 2, fn, &l);
@@ -167,8 +166,10 @@ static int boot(struct run *r, struct target *t, const struct plan_step *s, stru
 		return error_wrap(err, "boot the %s proxy", s->name);
 	}
 	if (result.drift) {
-		ui_warn(r->d->ui, t->host->name, "the proxy differs from the manifest: %s "
-						 "(deploy proxy reboot mends it)", result.drift);
+		ui_warn(r->d->ui, t->host->name,
+			"the proxy differs from the manifest: %s "
+			"(deploy proxy reboot mends it)",
+			result.drift);
 	}
 	free(result.drift);
 	return 0;
@@ -189,8 +190,8 @@ static int prune(struct run *r, struct target *t, const struct plan_step *s, str
 		return docker_container_remove(t->host->docker, s->name, true, true, err);
 	}
 	/* By tag, and never by force: Docker refuses what a container still needs. */
-	if (docker_image_remove(t->host->docker, s->note ? s->note : s->name, false, false,
-		    &refused) < 0 &&
+	if (docker_image_remove(
+		    t->host->docker, s->note ? s->note : s->name, false, false, &refused) < 0 &&
 		refused.status != 409 && refused.status != 404) {
 		*err = refused;
 		return -1;
@@ -250,7 +251,6 @@ static void sum_counts(struct run *r)
 	struct release *release = &r->release;
 	for (size_t i = 0; i < r->d->n; i++) {
 		const struct run_target *rt = &r->targets[i];
-		release->bytes_sent += (int64_t)rt->bytes_sent;
 		if (rt->counting) {
 			release->requests = release->requests < 0 ? 0 : release->requests;
 			release->failed_requests =
@@ -276,6 +276,10 @@ static void end_release(struct run *r, enum release_outcome outcome, const struc
 	struct release *release = &r->release;
 	release->outcome = outcome;
 	release->finished_ms = clock_wall_ms();
+	release->bytes_sent = 0;
+	for (size_t i = 0; i < r->d->n; i++) {
+		release->bytes_sent += (int64_t)r->targets[i].bytes_sent;
+	}
 	if (!release->image_id && last_image_id(r)) {
 		release->image_id = xstrdup(last_image_id(r));
 	}
@@ -317,8 +321,8 @@ static int before_switch(struct run *r, struct error *err)
 	if (run_has_phase(r, PLAN_TRANSFER)) {
 		ui_phase_begin(d->ui, "transfer");
 	}
-	/* On record before a container or the proxy is touched: the next command knows what to mend.
-	 * An image alone changes nothing, so it travels beside the record. */
+	/* On record before a container or the proxy is touched: the next command knows what to
+	 * mend. An image alone changes nothing, so it travels beside the record. */
 	history_put(&d->history, &r->release);
 	if (deployment_each(d, transfer_target, r, err) < 0) {
 		return -1;
@@ -421,7 +425,8 @@ int run_execute(struct run *r, struct error *err)
 	ui_phase_begin(d->ui, "retire");
 	if (deployment_each(d, retire_target, r, &late) < 0) {
 		ui_warn(d->ui, late.host[0] ? late.host : NULL,
-			"the release is live; what is left of the old one is taken away by the next "
+			"the release is live; what is left of the old one is taken away by the "
+			"next "
 			"command: %s",
 			late.text);
 	}

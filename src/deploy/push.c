@@ -83,6 +83,23 @@ static void describe_release(struct run *r, const struct version *v, const char 
 	}
 }
 
+/* The registry's own words do not say where the login comes from. */
+static int registry_refused(const struct config_registry *c, struct error *err)
+{
+	if (err->hint[0] || (!strstr(err->text, "unauthorized") && !strstr(err->text, "denied"))) {
+		return -1;
+	}
+	if (!c->password_secret) {
+		return error_hint(err, "give registry.username and registry.password");
+	}
+	return error_hint(err, "is the secret '%s' the password of '%s' at '%s', and may it push?",
+		c->password_secret,
+		c->username          ? c->username
+		: c->username_secret ? c->username_secret
+				     : "",
+		c->server ? c->server : "Docker Hub");
+}
+
 static int prepare_image(struct run *r, struct builder *b, struct error *err)
 {
 	if (b->result.id[0] == '\0') {
@@ -101,7 +118,9 @@ static int prepare_image(struct run *r, struct builder *b, struct error *err)
 	}
 	if (r->d->config->registry.enabled) {
 		ui_step(r->d->ui, NULL, "pushing to the registry");
-		return image_source_publish(r->image, &b->auth, err);
+		if (image_source_publish(r->image, &b->auth, err) < 0) {
+			return registry_refused(&r->d->config->registry, err);
+		}
 	}
 	return 0;
 }
@@ -112,7 +131,8 @@ static int forced_strategy(struct run *r, struct error *err)
 	const char *name = getenv("DEPLOY_TRANSFER");
 	r->strategy = IMAGE_TRANSFER_AUTO;
 	if (name && *name && image_strategy_parse(name, &r->strategy) < 0) {
-		return error_set(err, ERROR_USAGE, "DEPLOY_TRANSFER: no way of transfer '%s'", name);
+		return error_set(
+			err, ERROR_USAGE, "DEPLOY_TRANSFER: no way of transfer '%s'", name);
 	}
 	return 0;
 }
@@ -152,8 +172,8 @@ int run_finish(struct run *r, int result, struct error *err)
 	cancel_shield_end();
 	if (result == 0) {
 		summary(r);
-		const char *name = r->release.runs == r->release.number ? "post-deploy"
-									 : "post-rollback";
+		const char *name =
+			r->release.runs == r->release.number ? "post-deploy" : "post-rollback";
 		if (hooks_run(d, name, &r->release, NULL, &hook) < 0) {
 			ui_warn(d->ui, NULL, "%s (the release is live)", hook.text);
 		}
@@ -205,8 +225,9 @@ static int plan_and_execute(struct deployment *d, struct builder *b,
 	};
 	int result = plan_release(&req, &plan, err);
 	if (result == 0 && plan.nothing) {
-		ui_print(d->ui, "%s: version %s is live already on every host; nothing to deploy "
-				"(--force deploys it anew)",
+		ui_print(d->ui,
+			"%s: version %s is live already on every host; nothing to deploy "
+			"(--force deploys it anew)",
 			d->config->service, plan.version);
 		ui_json(d->ui, json_pack("{s:s, s:s, s:b}", "result", "nothing", "version",
 				       plan.version, "nothing", 1));

@@ -1,0 +1,231 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Registries, and all that a build can be told.
+
+setup_file() {
+	load ../support/helpers
+	bed_up 2
+	REGISTRY=$(testbed registry up joe "$(password)")
+	export REGISTRY
+}
+teardown_file() {
+	load ../support/helpers
+	[[ -z ${REGISTRY:-} ]] || docker images -q --filter "reference=$REGISTRY/*/*" | sort -u |
+		xargs -r docker rmi -f >/dev/null
+	bed_down
+}
+setup() {
+	load ../support/helpers
+	unset DEPLOY_TRANSFER DOCKER_BUILDKIT
+	S=s$BATS_TEST_NUMBER
+	app_repo --service "$S" --host '' h1
+	mkdir -p "$APP/.deploy"
+}
+teardown() {
+	[[ -z ${APP:-} ]] || deploy_run remove -y
+	e2e_report
+}
+
+# What a shell, JSON and base64 all might stumble over.
+password() { printf '%s' 'Geheim$1 "x"\y'; }
+
+uses_registry() {
+	sed -i "s|^image: .*|image: acme/$S\nregistry: {server: \"$REGISTRY\", username: joe, password: [REGISTRY_PASSWORD]}|" \
+		"$APP/deploy.yml"
+	printf "REGISTRY_PASSWORD='%s'\n" "${1-$(password)}" >"$APP/.deploy/secrets"
+	chmod 600 "$APP/.deploy/secrets"
+	app_commit "Through the registry"
+}
+
+registry_api() {
+	curl -s --cacert "$BED/registry/ca.pem" -u "joe:$(password)" "https://$REGISTRY/v2/$1"
+}
+
+env_of() { curl -s -m 5 "http://$H1_IP/env?name=$1"; }
+
+@test "the image is pushed to the registry, and the hosts pull it" {
+	sed -i 's/hosts: \[h1\]/hosts: [h1, h2]/' "$APP/deploy.yml"
+	uses_registry
+	deploy_ok push -v
+	assert_stderr 'image there \(registry,'
+	assert_serves "version 1" "http://$H1_IP/"
+	assert_serves "version 1" "http://$H2_IP/"
+	registry_api "acme/$S/tags/list" | grep -F "\"${LIVE:-$(app_version)}" ||
+		fail "$(registry_api "acme/$S/tags/list")"
+	docker_on h1 images --format '{{.Repository}}' | grep -xF "$REGISTRY/acme/$S"
+}
+
+@test "the registry's password is in no argv, no file and no output" {
+	local watch
+	uses_registry
+	while sleep 0.02; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n'; done \
+		>"$BATS_TEST_TMPDIR/argv" 2>&1 3>&- &
+	watch=$!
+	deploy_ok push -v -v
+	cp "$DEPLOY_STDERR" "$BATS_TEST_TMPDIR/first-stderr"
+	deploy_ok push --json -v --force
+	kill "$watch"
+	grep -qF "$DEPLOY_BIN" "$BATS_TEST_TMPDIR/argv" || fail "argv was not sampled"
+	for f in argv first-stderr stdout stderr; do
+		! grep -aF 'Geheim$1' "$BATS_TEST_TMPDIR/$f" || fail "the password is in $f"
+		! grep -aF "$(printf 'joe:%s' "$(password)" | base64 -w0)" "$BATS_TEST_TMPDIR/$f" ||
+			fail "the password in base64 is in $f"
+	done
+	[[ ! -e $BATS_TEST_TMPDIR/home/.docker/config.json ]]
+	! grep -rFl 'Geheim$1' "$BATS_TEST_TMPDIR/home" "$BATS_TEST_TMPDIR/app/.git" || fail "in a file here"
+	testbed exec h1 bash -c '! grep -rFl "$0" /home /root /tmp /etc /run 2>/dev/null' 'Geheim$1' ||
+		fail "in a file there"
+}
+
+@test "a wrong password of the registry is told, and nothing moves" {
+	uses_registry wrong
+	deploy_fails 5 push
+	assert_stderr 'unauthorized|authentication'
+	assert_stderr 'REGISTRY_PASSWORD'
+	refute_stderr 'wrong'
+	assert_containers h1 "^$S-" 0
+}
+
+@test "a registry that does not answer is told, and nothing moves" {
+	uses_registry
+	sed -i 's/:5000/:5999/' "$APP/deploy.yml"
+	app_commit "At a port where nothing is"
+	deploy_fails 5 push
+	assert_stderr ':5999'
+	assert_containers h1 "^$S-" 0
+}
+
+@test "push --skip-build takes the image from the registry" {
+	uses_registry
+	deploy_ok build --json
+	local tag image
+	tag=$(jq -r 'select(.result == "build") | .tags[0]' "$DEPLOY_STDOUT")
+	image=$tag
+	if ! registry_api "acme/$S/tags/list" | grep -qF "${image##*:}"; then
+		# build only builds and tags
+		docker login -u joe -p "$(password)" "$REGISTRY" >/dev/null 2>&1
+		docker push "$image" >/dev/null
+		docker logout "$REGISTRY" >/dev/null
+	fi
+	docker rmi "$image" >/dev/null
+	deploy_ok push --skip-build -v
+	refute_stderr 'build: '
+	assert_serves "version 1" "http://$H1_IP/"
+}
+
+@test "push --skip-build of an image that is nowhere is told" {
+	deploy_fails 2 push --skip-build
+	assert_stderr "image 's$BATS_TEST_NUMBER:[0-9a-f]*' is not there"
+}
+
+@test "build secrets reach the build, and no layer, with BuildKit" {
+	cat >"$APP/Dockerfile" <<'END'
+FROM app-base:1
+COPY . /app/
+RUN --mount=type=secret,id=NPM_TOKEN sh -c 'tr a-z A-Z </run/secrets/NPM_TOKEN | head -c 5 >/app/version.txt'
+END
+	printf 'builder:\n  secrets: [NPM_TOKEN]\n' >>"$APP/deploy.yml"
+	printf 'NPM_TOKEN=abcdefghij-%s\n' "$BASHPID" >"$APP/.deploy/secrets"
+	chmod 600 "$APP/.deploy/secrets"
+	app_commit "With a token"
+	deploy_ok push -v
+	assert_serves ABCDE "http://$H1_IP/"
+	refute_stderr abcdefghij
+	docker_on h1 inspect "$(docker_on h1 ps -q --filter "name=$S-")" >"$BATS_TEST_TMPDIR/inspect"
+	! grep -F abcdefghij "$BATS_TEST_TMPDIR/inspect"
+}
+
+@test "build secrets never go to the classic builder, DOCKER_BUILDKIT=0 or not" {
+	printf 'builder:\n  secrets: [NPM_TOKEN]\n' >>"$APP/deploy.yml"
+	printf 'NPM_TOKEN=abc\n' >"$APP/.deploy/secrets"
+	chmod 600 "$APP/.deploy/secrets"
+	app_commit "With a token"
+	DOCKER_BUILDKIT=0 deploy_ok build -v
+	assert_stderr 'with BuildKit'
+}
+
+@test "build arguments, target and further tags" {
+	cat >"$APP/Dockerfile" <<'END'
+FROM app-base:1 AS production
+ARG COLOUR=none
+ENV COLOUR=${COLOUR}
+COPY . /app/
+FROM production AS other
+ENV COLOUR=wrong
+END
+	cat >>"$APP/deploy.yml" <<'END'
+builder:
+  args: {COLOUR: "deep blue"}
+  target: production
+  tags: [latest, "{branch}-{sha}"]
+END
+	app_commit "A colour"
+	deploy_ok push
+	assert_equal "$(env_of COLOUR)" "deep blue"
+	docker image inspect "$S:latest" "$S:main-$(git -C "$APP" rev-parse --short=7 HEAD)" >/dev/null ||
+		docker images "$S"
+	assert_equal "$(docker image inspect -f '{{.Id}}' "$S:latest")" \
+		"$(docker_on h1 inspect -f '{{.Image}}' "$(docker_on h1 ps -q --filter "name=$S-")")" "image"
+	docker rmi "$S:latest" >/dev/null
+}
+
+@test "the classic builder builds too, and is named" {
+	app_commit "Version c" version.txt="version c"
+	DOCKER_BUILDKIT=0 deploy_ok push -v
+	assert_stderr 'classic'
+	assert_serves "version c" "http://$H1_IP/"
+}
+
+@test "what .dockerignore names is not in the image" {
+	printf '.git\n*.log\n!keep.log\nnode_modules\n**/secret.txt\n' >"$APP/.dockerignore"
+	mkdir -p "$APP/node_modules" "$APP/a/b"
+	app_commit "Files" x.log=x keep.log=k node_modules/m=m a/b/secret.txt=s a/b/plain.txt=p
+	deploy_ok push
+	docker_on h1 exec "$(docker_on h1 ps -q --filter "name=$S-")" sh -c 'cd /app && ls -d * a/b/* 2>/dev/null' \
+		>"$BATS_TEST_TMPDIR/ls"
+	grep -x keep.log "$BATS_TEST_TMPDIR/ls"
+	grep -x a/b/plain.txt "$BATS_TEST_TMPDIR/ls"
+	! grep -E 'x\.log|node_modules|secret' "$BATS_TEST_TMPDIR/ls"
+}
+
+@test "a submodule is refused with a clear word" {
+	git init -q "$BATS_TEST_TMPDIR/lib"
+	git -C "$BATS_TEST_TMPDIR/lib" -c user.name=x -c user.email=x@x commit -q --allow-empty -m x
+	git -C "$APP" -c protocol.file.allow=always submodule --quiet add "$BATS_TEST_TMPDIR/lib" lib
+	app_commit "A submodule"
+	deploy_run push
+	[[ $DEPLOY_STATUS -ne 0 ]]
+	assert_stderr "[Ss]ubmodule"
+	assert_stderr "lib"
+	assert_containers h1 "^$S-" 0
+}
+
+@test "a file of Git LFS is refused with a clear word" {
+	printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 12345\n' 7 >"$APP/film.mp4"
+	printf '*.mp4 filter=lfs diff=lfs merge=lfs -text\n' >"$APP/.gitattributes"
+	app_commit "A film"
+	deploy_run push
+	[[ $DEPLOY_STATUS -ne 0 ]]
+	assert_stderr "LFS"
+	assert_stderr "film.mp4"
+	assert_containers h1 "^$S-" 0
+}
+
+@test "a Dockerfile that fails shows its last lines, and nothing moves" {
+	deploy_ok push
+	printf 'FROM app-base:1\nRUN echo reason-of-it >&2; exit 7\n' >"$APP/Dockerfile"
+	app_commit "Does not build"
+	deploy_fails 5 push
+	assert_stderr 'reason-of-it'
+	assert_stderr '7'
+	assert_serves "version 1" "http://$H1_IP/"
+}
+
+@test "builder.remote builds on a server's Docker" {
+	printf 'builder: {remote: "ssh://deploy@h2"}\n' >>"$APP/deploy.yml"
+	app_commit "Version r" version.txt="version r"
+	deploy_ok push
+	assert_serves "version r" "http://$H1_IP/"
+	docker_on h2 images --format '{{.Repository}}' | grep -x "$S"
+	[[ -z $(docker images -q "$S") ]] || fail "it was built here"
+}
