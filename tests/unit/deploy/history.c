@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#include "deploy/history.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BEGIN(n, v)                                                                                \
+	"{\"event\":\"begin\",\"time\":\"2026-01-02T03:04:05.000Z\",\"number\":" n                     \
+	",\"id\":\"000000000000000" n "\",\"command\":\"push\",\"version\":\"" v                       \
+	"\",\"runs\":" n "}\n"
+#define END(n, o)                                                                                  \
+	"{\"event\":\"end\",\"time\":\"2026-01-02T03:04:09.000Z\",\"id\":\"000000000000000" n          \
+	"\",\"outcome\":\"" o "\"}\n"
+
+static void parse(struct history *h, const char *text)
+{
+	history_init(h);
+	history_parse(h, text, strlen(text));
+}
+
+static void test_fold(void **state)
+{
+	struct history h;
+	(void)state;
+	parse(&h, BEGIN("1", "aaaa") END("1", "live") BEGIN("2", "bbbb") END("2", "failed"));
+	assert_int_equal(h.len, 2);
+	assert_int_equal(h.p[0].outcome, RELEASE_LIVE);
+	assert_int_equal(h.p[1].outcome, RELEASE_FAILED);
+	assert_int_equal(history_live(&h)->number, 1);
+	assert_int_equal(history_next_number(&h), 3);
+	assert_int_equal(h.p[0].finished_ms - h.p[0].started_ms, 4000);
+	assert_false(h.torn);
+	history_fini(&h);
+}
+
+static void test_torn_and_garbage(void **state)
+{
+	struct history h;
+	(void)state;
+	parse(&h, BEGIN("1", "aaaa") "garbage\n\n{\"event\":\"end\"}\n" END("1", "live")
+			  "{\"event\":\"begin\",\"numb");
+	assert_int_equal(h.len, 1);
+	assert_int_equal(h.skipped_lines, 3);
+	assert_true(h.torn);
+	assert_int_equal(h.p[0].outcome, RELEASE_LIVE);
+	/* What is appended next must not run into the torn line. */
+	struct str missing = STR_INIT(STR_MAX_FILE);
+	history_missing(&h, &h, &missing);
+	assert_string_equal(str_c(&missing), "\n");
+	str_fini(&missing);
+	history_fini(&h);
+}
+
+static void test_end_without_begin_is_skipped(void **state)
+{
+	struct history h;
+	(void)state;
+	parse(&h, END("1", "live"));
+	assert_int_equal(h.len, 0);
+	assert_int_equal(h.skipped_lines, 1);
+	assert_null(history_live(&h));
+	history_fini(&h);
+}
+
+/* Copies that know different things: together they know everything, in whatever order. */
+static void test_merge_and_missing(void **state)
+{
+	struct history a, b, both;
+	struct str missing = STR_INIT(STR_MAX_FILE);
+	(void)state;
+	parse(&a, BEGIN("1", "aaaa") END("1", "live") BEGIN("3", "cccc"));
+	parse(&b, BEGIN("2", "bbbb") END("2", "live") BEGIN("3", "cccc") END("3", "failed"));
+	history_init(&both);
+	history_merge(&both, &a);
+	history_merge(&both, &b);
+	assert_int_equal(both.len, 3);
+	assert_int_equal(both.p[1].number, 2);
+	assert_int_equal(both.p[2].outcome, RELEASE_FAILED);
+	history_missing(&both, &a, &missing);
+	history_parse(&a, str_c(&missing), missing.len);
+	assert_int_equal(a.len, 3);
+	assert_int_equal(a.p[2].outcome, RELEASE_FAILED);
+	str_reset(&missing);
+	history_missing(&both, &a, &missing);
+	assert_int_equal(missing.len, 0);
+	str_fini(&missing);
+	history_fini(&a);
+	history_fini(&b);
+	history_fini(&both);
+}
+
+/* What repair thought of a release gives way to the word of the one who made it live. */
+static void test_live_overrules_interrupted(void **state)
+{
+	struct history h;
+	(void)state;
+	parse(&h, BEGIN("1", "aaaa") END("1", "interrupted") END("1", "live"));
+	assert_int_equal(h.p[0].outcome, RELEASE_LIVE);
+	history_fini(&h);
+	parse(&h, BEGIN("1", "aaaa") END("1", "live") END("1", "interrupted"));
+	assert_int_equal(h.p[0].outcome, RELEASE_LIVE);
+	history_fini(&h);
+}
+
+static void test_lines_round_trip(void **state)
+{
+	struct history h, again;
+	struct str lines = STR_INIT(STR_MAX_FILE);
+	(void)state;
+	struct release r = {
+		.number = 7,
+		.runs = 7,
+		.id = strdup("00000000000000ab"),
+		.outcome = RELEASE_FAILED,
+		.command = strdup("push"),
+		.version = strdup("v7"),
+		.subject = strdup("quotes \" and\nnewlines \\ and \xc3\xa9"),
+		.error = strdup("host h1: no"),
+		.started_ms = 1767323045000,
+		.finished_ms = 1767323049000,
+		.requests = 10,
+		.failed_requests = 0,
+		.bytes_sent = 42,
+	};
+	strmap_set(&r.hosts, "h1", "ok");
+	history_begin_line(&r, &lines);
+	history_end_line(&r, &lines);
+	parse(&again, str_c(&lines));
+	history_init(&h);
+	history_put(&h, &r);
+	assert_int_equal(again.len, 1);
+	assert_string_equal(again.p[0].subject, r.subject);
+	assert_string_equal(again.p[0].error, r.error);
+	assert_string_equal(strmap_get(&again.p[0].hosts, "h1"), "ok");
+	assert_int_equal(again.p[0].requests, 10);
+	assert_int_equal(again.p[0].bytes_sent, 42);
+	assert_int_equal(again.p[0].started_ms, r.started_ms);
+	release_fini(&r);
+	str_fini(&lines);
+	history_fini(&h);
+	history_fini(&again);
+}
+
+static void test_lookup(void **state)
+{
+	struct history h;
+	(void)state;
+	parse(&h, BEGIN("1", "3f2a1c0b9d") END("1", "live") BEGIN("2", "3f2b000000") END("2", "live")
+			  BEGIN("3", "777") END("3", "live") BEGIN("4", "badbadbad0") END("4", "failed"));
+	assert_int_equal(history_lookup(&h, "3f2a1c0b9d")->number, 1);
+	assert_int_equal(history_lookup(&h, "3f2a")->number, 1);
+	assert_int_equal(history_lookup(&h, "2")->number, 2);
+	assert_int_equal(history_lookup(&h, "v2")->number, 2);
+	assert_int_equal(history_lookup(&h, "777")->number, 3);
+	assert_null(history_lookup(&h, "3f2")); /* too short to be sure */
+	assert_null(history_lookup(&h, "badbadbad0"));
+	assert_null(history_lookup(&h, "99"));
+	history_fini(&h);
+}
+
+/* A copy whose numbers and strings are hostile is skipped line by line, never an abort. */
+static void test_hostile_lines(void **state)
+{
+	static const char *const lines[] = {
+		"{\"event\":\"begin\",\"number\":-1,\"id\":\"0000000000000001\",\"version\":\"v\"}\n",
+		"{\"event\":\"begin\",\"number\":99999999999999,\"id\":\"0000000000000001\","
+		"\"version\":\"v\"}\n",
+		"{\"event\":\"begin\",\"number\":1,\"id\":\"../../../../etc\",\"version\":\"v\"}\n",
+		"{\"event\":\"begin\",\"number\":1,\"id\":\"0000000000000001\"}\n",
+		"[1]\n",
+		"null\n",
+		"\"begin\"\n",
+		"{\"event\":{}}\n",
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		struct history h;
+		parse(&h, lines[i]);
+		assert_int_equal(h.len, 0);
+		assert_int_equal(h.skipped_lines, 1);
+		history_fini(&h);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_torn_and_garbage),
+		cmocka_unit_test(test_end_without_begin_is_skipped),
+		cmocka_unit_test(test_merge_and_missing),
+		cmocka_unit_test(test_live_overrules_interrupted),
+		cmocka_unit_test(test_lines_round_trip),
+		cmocka_unit_test(test_lookup),
+		cmocka_unit_test(test_hostile_lines),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
