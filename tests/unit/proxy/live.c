@@ -79,7 +79,7 @@ static bool connect_host(struct live *l)
 static bool build_loader(struct live *l)
 {
 	l->loader = xasprintf("%s/load", l->dir);
-	const char *argv[] = {"cc", "-O2", "-o", l->loader, "tests/support/load.c", NULL};
+	const char *argv[] = {"cc", "-O2", "-o", l->loader, "deploy/support/load.c", NULL};
 	return run_program(argv) == 0;
 }
 
