@@ -22,5 +22,8 @@ struct ssh_fabric *ssh_fabric_new(int parallel);
 ERROR_CHECKED struct ssh_session *ssh_fabric_connect(
 	struct ssh_fabric *f, const struct ssh_options *options, struct error *err);
 
+/* Cuts all sessions, from any thread: what waits for one of them fails at once. */
+void ssh_fabric_abort(struct ssh_fabric *f, const char *why);
+
 /* Closes all sessions, at once. NULL is fine. */
 void ssh_fabric_free(struct ssh_fabric *f);

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #include "internal.h"
 
+#include "util/cancel.h"
 #include "util/clock.h"
 #include "util/fs.h"
 #include "util/proc.h"
 #include "util/thread.h"
 
+#include <errno.h>
 #include <fnmatch.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define DEFAULT_PARALLEL 64
+
+/* Ctrl-C ends within 2 s: what is undone by then is undone, the rest is mended by the next command. */
+#define UNDO_MS 1700
 
 static bool matches(const struct strvec *patterns, const char *name)
 {
@@ -145,6 +152,54 @@ static char *performer_name(void)
 	return xstrdup(pw ? pw->pw_name : "unknown");
 }
 
+struct ssh_fabric *deployment_fabric(struct deployment *d)
+{
+	pthread_mutex_lock(&d->fabric_lock);
+	if (!d->fabric) {
+		d->fabric = ssh_fabric_new(d->parallel);
+	}
+	struct ssh_fabric *fabric = d->fabric;
+	pthread_mutex_unlock(&d->fabric_lock);
+	return fabric;
+}
+
+void deployment_close_fabric(struct deployment *d)
+{
+	pthread_mutex_lock(&d->fabric_lock);
+	ssh_fabric_free(d->fabric);
+	d->fabric = NULL;
+	pthread_mutex_unlock(&d->fabric_lock);
+}
+
+/* Waits for a cancellation, gives the undoing its time, then cuts the connections. */
+static void *watch(void *arg)
+{
+	struct deployment *d = arg;
+	struct pollfd fds[2] = {{.fd = d->watchdog_stop, .events = POLLIN},
+		{.fd = cancel_fd(), .events = POLLIN}};
+	while (poll(fds, 2, -1) < 0 && errno == EINTR) {
+	}
+	if (fds[0].revents || poll(fds, 1, UNDO_MS) != 0) {
+		return NULL;
+	}
+	pthread_mutex_lock(&d->fabric_lock);
+	if (d->fabric) {
+		ssh_fabric_abort(d->fabric, "interrupted");
+	}
+	pthread_mutex_unlock(&d->fabric_lock);
+	return NULL;
+}
+
+static void stop_watch(struct deployment *d)
+{
+	uint64_t one = 1;
+	if (d->watched && write(d->watchdog_stop, &one, sizeof(one)) == sizeof(one)) {
+		pthread_join(d->watchdog, NULL);
+	}
+	close(d->watchdog_stop);
+	pthread_mutex_destroy(&d->fabric_lock);
+}
+
 struct deployment *deployment_new(const struct deployment_request *req, struct error *err)
 {
 	struct deployment *d = xcalloc(1, sizeof(*d));
@@ -166,6 +221,9 @@ struct deployment *deployment_new(const struct deployment_request *req, struct e
 	d->operator_host = xstrdup(name);
 	d->performer = performer_name();
 	history_init(&d->history);
+	pthread_mutex_init(&d->fabric_lock, NULL);
+	d->watchdog_stop = eventfd(0, EFD_CLOEXEC);
+	d->watched = thread_start(&d->watchdog, watch, d) == 0;
 	if (choose_targets(d, req, err) < 0) {
 		deployment_free(d);
 		return NULL;
@@ -187,7 +245,8 @@ void deployment_free(struct deployment *d)
 	}
 	deployment_end(d);
 	pool_run(d->n, (size_t)d->parallel, disconnect, d);
-	ssh_fabric_free(d->fabric);
+	deployment_close_fabric(d);
+	stop_watch(d);
 	source_close(d->source);
 	history_fini(&d->history);
 	secret_map_fini(&d->secrets);

@@ -60,11 +60,21 @@ struct deployment {
 	struct secret_map secrets; /* those that the manifest names, by name in the file */
 	struct ssh_secret_vec ssh_keys;
 
+	/* Ends a cancelled command in time even when servers do not answer (deployment.c). */
+	pthread_t watchdog;
+	bool watched;
+	int watchdog_stop; /* eventfd */
+	pthread_mutex_t fabric_lock; /* guards the pointer `fabric` against the watchdog */
+
 	struct history history; /* merged over all targets */
 	struct lock *lock;
 };
 
 /* -- deployment.c -- */
+
+/* The SSH sessions of this command, made by the first call; and an end of them (to log in anew). */
+struct ssh_fabric *deployment_fabric(struct deployment *d);
+void deployment_close_fabric(struct deployment *d);
 
 /*
  * Runs fn on every target in parallel (also on a lock host that is not selected: fn looks), each with

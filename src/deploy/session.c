@@ -24,7 +24,7 @@ static int open_target(struct deployment *d, struct target *t, void *ctx, struct
 		.address = t->address,
 		.ssh = &d->config->ssh,
 		.key_data = &d->ssh_keys,
-		.fabric = d->fabric,
+		.fabric = deployment_fabric(d),
 		.ui = d->ui,
 		.shell_only = o->shell_only,
 	};
@@ -60,9 +60,6 @@ static int open_all(struct deployment *d, struct opening *o, struct error *err)
 {
 	if (deployment_load_secrets(d, err) < 0) {
 		return -1;
-	}
-	if (!d->fabric) {
-		d->fabric = ssh_fabric_new(d->parallel);
 	}
 	int64_t begun = clock_mono_ms();
 	ui_phase_begin(d->ui, "connect");

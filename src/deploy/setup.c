@@ -86,8 +86,7 @@ static void log_out(struct deployment *d)
 		host_close(d->targets[i].host);
 		d->targets[i].host = NULL;
 	}
-	ssh_fabric_free(d->fabric);
-	d->fabric = NULL;
+	deployment_close_fabric(d);
 }
 
 int setup_docker(struct deployment *d, bool install_it, struct error *err)

@@ -85,6 +85,17 @@ void ssh_fabric_free(struct ssh_fabric *f)
 	free(f);
 }
 
+void ssh_fabric_abort(struct ssh_fabric *f, const char *why)
+{
+	pthread_mutex_lock(&f->lock);
+	VEC_FOREACH (&f->entries, i) {
+		if (f->entries.p[i]->session != NULL) {
+			ssh_session_abort(f->entries.p[i]->session, why);
+		}
+	}
+	pthread_mutex_unlock(&f->lock);
+}
+
 /* With the lock held. -1 when cancelled. */
 static int wait_change(struct ssh_fabric *f, struct error *err)
 {
