@@ -94,9 +94,9 @@ const struct release *history_find(const struct history *h, long number);
 const struct release *history_lookup(const struct history *h, const char *what);
 long history_next_number(const struct history *h);
 /*
- * Where `rollback` without an argument goes: the newest release before the one whose containers run
- * now that took the traffic once, and that ran its own containers.  Going back twice goes back
- * further, never forward to what was just left.  NULL when there is none.
+ * Where `rollback` without an argument goes: to what the release whose containers run now replaced
+ * when it was pushed; where that is not on record, the newest good one before it.  Going back twice
+ * goes back further, never forward to what was left.  NULL when there is none.
  */
 const struct release *history_previous_good(const struct history *h);
 /* Took the traffic at some time, with containers of its own. */

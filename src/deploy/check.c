@@ -303,7 +303,7 @@ int operation_check(struct deployment *d, struct error *err)
 {
 	struct findings f = {.lock = PTHREAD_MUTEX_INITIALIZER};
 	struct error secrets = {0};
-	if (deployment_load_secrets(d, &secrets) < 0) {
+	if (deployment_load_secrets(d, SECRETS_ALL, &secrets) < 0) {
 		found_error(&f, NULL, &secrets);
 	}
 	check_here(d, &f);

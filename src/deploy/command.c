@@ -177,8 +177,10 @@ int command_run(struct run *r, struct error *err)
 	}
 	ui_step(r->d->ui, t->host->name, "release command: %s", command);
 	if (in_container(r, t, err) < 0) {
+		(void)error_wrap(err, "release command '%s'", command);
 		(void)host_error(t->host, err);
-		return error_wrap(err, "release command '%s'", command);
+		t->error = *err;
+		return -1;
 	}
 	ui_done(r->d->ui, t->host->name, "release command done");
 	return 0;

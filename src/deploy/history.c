@@ -455,13 +455,26 @@ bool release_was_good(const struct release *r)
 	return r->outcome == RELEASE_LIVE && r->runs == r->number;
 }
 
+/* The release whose containers `r` brought to life, when it took the traffic. */
+static const struct release *good_owner(const struct history *h, const struct release *r)
+{
+	const struct release *owner = r ? history_find(h, r->runs) : NULL;
+	return owner && release_was_good(owner) ? owner : NULL;
+}
+
 const struct release *history_previous_good(const struct history *h)
 {
-	const struct release *live = history_live(h);
-	for (size_t i = h->len; live && i-- > 0;) {
-		if (h->p[i].number < live->runs && release_was_good(&h->p[i])) {
-			return &h->p[i];
+	const struct release *runs = good_owner(h, history_live(h));
+	if (!runs) {
+		return NULL;
+	}
+	/* What it replaced when it came: not what had been left by a rollback before. */
+	const struct release *before = good_owner(h, history_find(h, runs->replaced));
+	for (size_t i = h->len; !before && i-- > 0;) {
+		/* Not on record, as in a rebuilt history: the order of the numbers is all there is. */
+		if (h->p[i].number < runs->number && release_was_good(&h->p[i])) {
+			before = &h->p[i];
 		}
 	}
-	return NULL;
+	return before;
 }

@@ -49,6 +49,19 @@ static void add_lists(struct deployment *d, struct strvec *env)
 	add(env, "ROLES", str_c(&roles));
 }
 
+/* "deploy app stop": Kamal has "app" and "stop", without the program. */
+static void add_command(struct deployment *d, struct strvec *env)
+{
+	const char *space = strchr(d->command, ' ');
+	const char *word = space ? space + 1 : d->command;
+	size_t n = strcspn(word, " ");
+	CLEANUP_FREE char *command = xstrndup(word, n);
+	add(env, "COMMAND", command);
+	if (word[n]) {
+		add(env, "SUBCOMMAND", word + n + 1);
+	}
+}
+
 static void environment(struct deployment *d, const struct release *release,
 	const struct error *why, struct strvec *env)
 {
@@ -61,7 +74,7 @@ static void environment(struct deployment *d, const struct release *release,
 	add(env, "VERSION", release ? release->version : d->version);
 	add(env, "SERVICE", d->config->service);
 	add(env, "DESTINATION", d->config->destination);
-	add(env, "COMMAND", d->command);
+	add_command(d, env);
 	add(env, "PERFORMER", d->performer);
 	add(env, "RELEASE", release ? number : "");
 	add(env, "RUNTIME", seconds);

@@ -27,6 +27,14 @@ struct observation {
 	struct proxy *proxy; /* the service on that proxy; NULL: the host has no proxied role */
 };
 
+/* Which of the secrets that the manifest names a command cannot do without; each includes the last. */
+enum secrets_need {
+	SECRETS_NONE = 0,
+	SECRETS_SSH,   /* keys to connect with */
+	SECRETS_PROXY, /* a given certificate: what may have to tell the proxy */
+	SECRETS_ALL,   /* what makes containers or images */
+};
+
 /* A server that the command works on. */
 struct target {
 	const struct config_host *address;
@@ -58,6 +66,7 @@ struct deployment {
 	size_t lock_target; /* index of the lock host */
 
 	struct secret_map secrets; /* those that the manifest names, by name in the file */
+	enum secrets_need secrets_loaded;
 	struct ssh_secret_vec ssh_keys;
 
 	/* Ends a cancelled command in time even when servers do not answer (deployment.c). */
@@ -99,8 +108,12 @@ struct target *deployment_primary(struct deployment *d);
 
 /* -- secrets.c -- */
 
-/* Reads the secrets that the manifest names; registers each with the ui for redaction. */
-ERROR_CHECKED int deployment_load_secrets(struct deployment *d, struct error *err);
+/*
+ * Reads what is needed of the secrets that the manifest names, once; registers each with the ui for
+ * redaction.
+ */
+ERROR_CHECKED int deployment_load_secrets(
+	struct deployment *d, enum secrets_need need, struct error *err);
 
 /* Name -> digest keyed by the lock host's key: tells which secret changed, never its value. */
 void secrets_digests(const struct deployment *d, struct strmap *out);

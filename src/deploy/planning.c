@@ -79,6 +79,9 @@ int operation_plan(struct deployment *d, struct error *err)
 	plan_init(&plan);
 	int result = version_resolve(d, &version, err);
 	if (result == 0) {
+		result = deployment_load_secrets(d, SECRETS_ALL, err);
+	}
+	if (result == 0) {
 		result = deployment_look(d, err);
 	}
 	if (result == 0) {
@@ -127,7 +130,7 @@ int operation_build(struct deployment *d, bool push, struct error *err)
 	struct builder builder = {0};
 	int result = version_resolve(d, &version, err);
 	if (result == 0) {
-		result = deployment_load_secrets(d, err);
+		result = deployment_load_secrets(d, SECRETS_ALL, err);
 	}
 	if (result == 0) {
 		result = builder_open(&builder, d, &version, err);

@@ -194,7 +194,8 @@ int operation_proxy_config(struct deployment *d, struct error *err)
 	struct plan_hosts hosts = {0};
 	struct plan plan;
 	struct run run;
-	if (need_proxy(d, err) < 0 || deployment_look(d, err) < 0) {
+	if (need_proxy(d, err) < 0 || deployment_load_secrets(d, SECRETS_PROXY, err) < 0 ||
+		deployment_look(d, err) < 0) {
 		return -1;
 	}
 	plan_init(&plan);

@@ -252,7 +252,7 @@ int operation_push(struct deployment *d, const struct push_options *options, str
 	if (result == 0) {
 		free(d->version);
 		d->version = xstrdup(version.version);
-		result = deployment_load_secrets(d, err);
+		result = deployment_load_secrets(d, SECRETS_ALL, err);
 	}
 	if (result == 0) {
 		result = hooks_run(d, "pre-connect", NULL, NULL, err);

@@ -51,27 +51,51 @@ static void collect_ssh_keys(struct deployment *d)
 	}
 }
 
-int deployment_load_secrets(struct deployment *d, struct error *err)
+/* A command asks for no secret that it can do without: each may be a prompt of a password manager. */
+static bool is_needed(const struct config_secret_use *use, enum secrets_need need)
 {
-	struct config_secret_uses uses = {0};
-	config_secret_names(d->config, &uses);
-	if (uses.len == 0 || d->secrets.len > 0) {
-		vec_fini(&uses);
-		return 0;
-	}
+	bool ssh = strncmp(use->key, "ssh.", 4) == 0;
+	bool proxy = strncmp(use->key, "proxy.", 6) == 0;
+	return need == SECRETS_ALL || ssh || (proxy && need == SECRETS_PROXY);
+}
+
+static int load(struct deployment *d, const struct config_secret_uses *uses, enum secrets_need need,
+	struct error *err)
+{
 	struct dotenv *files = dotenv_new();
 	int result = 0;
 	VEC_FOREACH (&d->config->secrets_files, i) {
 		result = result < 0 ? -1 : dotenv_load(files, d->config->secrets_files.p[i], err);
 	}
-	if (result == 0) {
+	if (result == 0 && need == SECRETS_ALL) {
 		result = check_names(d, files, err);
 	}
-	VEC_FOREACH (&uses, i) {
-		result = result < 0 ? -1 : resolve(d, files, uses.p[i].name, err);
+	VEC_FOREACH (uses, i) {
+		result = result < 0 ? -1 : resolve(d, files, uses->p[i].name, err);
 	}
-	collect_ssh_keys(d);
 	dotenv_free(files);
+	return result;
+}
+
+int deployment_load_secrets(struct deployment *d, enum secrets_need need, struct error *err)
+{
+	struct config_secret_uses all = {0};
+	struct config_secret_uses uses = {0};
+	if (d->secrets_loaded >= need) {
+		return 0;
+	}
+	config_secret_names(d->config, &all);
+	VEC_FOREACH (&all, i) {
+		if (is_needed(&all.p[i], need)) {
+			vec_push(&uses, all.p[i]);
+		}
+	}
+	int result = uses.len > 0 ? load(d, &uses, need, err) : 0;
+	if (result == 0 && d->secrets_loaded == SECRETS_NONE) {
+		collect_ssh_keys(d);
+	}
+	d->secrets_loaded = result == 0 ? need : d->secrets_loaded;
+	vec_fini(&all);
 	vec_fini(&uses);
 	return result;
 }

@@ -58,7 +58,7 @@ static int look_again(struct deployment *d, struct target *t, void *ctx, struct 
 
 static int open_all(struct deployment *d, struct opening *o, struct error *err)
 {
-	if (deployment_load_secrets(d, err) < 0) {
+	if (deployment_load_secrets(d, o->lock ? SECRETS_PROXY : SECRETS_SSH, err) < 0) {
 		return -1;
 	}
 	int64_t begun = clock_mono_ms();

@@ -140,6 +140,12 @@ service_forget() {
 	[[ -z $ids ]] || docker rmi -f $ids >/dev/null 2>&1 || true
 }
 
+# secrets_file LINE...: makes .deploy/secrets of them.
+secrets_file() {
+	mkdir -p "$APP/.deploy"
+	(umask 077 && printf '%s\n' "$@" >"$APP/.deploy/secrets")
+}
+
 # manifest_add LINE...: appends to deploy.yml; manifest_edit SED-SCRIPT. Not committed.
 manifest_add() { printf '%s\n' "$@" >>"$APP/deploy.yml"; }
 manifest_edit() { sed -i "$@" "$APP/deploy.yml"; }
