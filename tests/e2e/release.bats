@@ -26,8 +26,7 @@ runs_on() { # hN: the lines that the release command wrote there
 @test "the release command runs once, on the primary host, in the new image with the env" {
 	manifest_edit 's/command: release/command: release with $COLOUR and $TOKEN/'
 	manifest_add "env:" "  clear: {COLOUR: green}" "  secret: [TOKEN]"
-	mkdir -p "$APP/.deploy"
-	echo "TOKEN=sesame" >"$APP/.deploy/secrets"
+	secrets_file TOKEN=sesame
 	app_commit "Use the env"
 	deploy_ok push
 	assert_equal "$(runs_on h1)" "version 1 with green and sesame"
