@@ -220,14 +220,14 @@ static void check_lock(struct deployment *d, struct findings *f)
 struct checking {
 	struct deployment *d;
 	struct findings *f;
-	struct error *errors; /* by target */
+	bool *skip; /* by target: it could not be looked at, which was told */
 };
 
 static int check_target(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
 	struct checking *c = ctx;
 	(void)err;
-	if (!t->selected || !t->host) {
+	if (!t->selected || c->skip[t - d->targets]) {
 		return 0;
 	}
 	check_docker(d, t, c->f);
@@ -287,16 +287,21 @@ static void check_servers(struct deployment *d, struct findings *f)
 {
 	struct error err = {0};
 	struct checking c = {.d = d, .f = f};
+	c.skip = xcalloc(d->n, sizeof(*c.skip));
+	d->errors_kept = true;
 	if (deployment_look(d, &err) < 0) {
 		for (size_t i = 0; i < d->n; i++) {
-			if (d->targets[i].error.kind != ERROR_NONE) {
+			c.skip[i] = d->targets[i].error.kind != ERROR_NONE;
+			if (c.skip[i]) {
 				found_error(f, d->targets[i].address->name, &d->targets[i].error);
 			}
 		}
-		return;
 	}
 	deployment_each_best_effort(d, "check", check_target, &c);
-	check_lock(d, f);
+	if (!c.skip[d->lock_target]) {
+		check_lock(d, f);
+	}
+	free(c.skip);
 }
 
 int operation_check(struct deployment *d, struct error *err)

@@ -321,7 +321,7 @@ int deployment_each(struct deployment *d, target_fn *fn, void *ctx, struct error
 	}
 	for (size_t i = 0; i < d->n; i++) {
 		const struct target *t = &d->targets[i];
-		if (t != first && t->error.kind != ERROR_NONE &&
+		if (!d->errors_kept && t != first && t->error.kind != ERROR_NONE &&
 			t->error.kind != ERROR_INTERRUPTED) {
 			ui_error(d->ui, &t->error);
 		}

@@ -186,21 +186,25 @@ static int boot_target(struct deployment *d, struct target *t, void *run, struct
 static int prune(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
 {
 	struct error refused = {0};
+	const char *what = s->kind == STEP_REMOVE ? "container" : "image";
+	const char *name = s->kind == STEP_REMOVE || !s->note ? s->name : s->note;
 	if (s->kind == STEP_REMOVE) {
-		return docker_container_remove(t->host->docker, s->name, true, true, err);
-	}
-	/* By tag, and never by force: Docker refuses what a container still needs. */
-	if (docker_image_remove(
-		    t->host->docker, s->note ? s->note : s->name, false, false, &refused) < 0 &&
-		refused.status != 409 && refused.status != 404) {
+		if (docker_container_remove(t->host->docker, name, true, true, err) < 0) {
+			return -1;
+		}
+	} else if (docker_image_remove(t->host->docker, name, false, false, &refused) < 0) {
+		/* By tag, and never by force: Docker refuses what a container still needs. */
+		if (refused.status == 409 || refused.status == 404) {
+			return 0;
+		}
 		*err = refused;
 		return -1;
 	}
-	(void)r;
+	ui_debug(r->d->ui, t->host->name, "removed %s %s", what, name);
 	return 0;
 }
 
-static int prune_target(struct deployment *d, struct target *t, void *run, struct error *err)
+int run_prune(struct deployment *d, struct target *t, void *run, struct error *err)
 {
 	(void)d;
 	return run_steps(run, t, PLAN_PRUNE, prune, err);
@@ -397,7 +401,7 @@ static void retire_or_audit(void *ctx, size_t lane)
 	}
 	l->results[1] = traffic_retire(l->r->d, l->t, l->r, &l->errors[1]);
 	if (l->results[1] == 0) {
-		l->results[1] = prune_target(l->r->d, l->t, l->r, &l->errors[1]);
+		l->results[1] = run_prune(l->r->d, l->t, l->r, &l->errors[1]);
 	}
 }
 

@@ -51,6 +51,7 @@ struct deployment {
 	char *version; /* asked for, or NULL */
 	struct strvec roles; /* filter; empty: all */
 	bool skip_hooks;
+	bool errors_kept; /* deployment_each() leaves them in the targets and shows none (check) */
 	int lock_wait_s;
 	int parallel;
 	int64_t begun_ms; /* monotonic: when the command began */

@@ -10,34 +10,6 @@
 
 #define STATE_MAX_ENTRIES 1000
 
-static int prune_one(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
-{
-	if (s->kind == STEP_REMOVE) {
-		if (docker_container_remove(t->host->docker, s->name, true, true, err) < 0) {
-			return -1;
-		}
-		ui_done(r->d->ui, t->host->name, "removed container %s", s->name);
-		return 0;
-	}
-	struct error refused = {0};
-	if (docker_image_remove(t->host->docker, s->note ? s->note : s->name, false, false,
-		    &refused) < 0) {
-		if (refused.status == 409 || refused.status == 404) {
-			return 0; /* a container still needs it, or it is gone */
-		}
-		*err = refused;
-		return -1;
-	}
-	ui_done(r->d->ui, t->host->name, "removed image %s", s->note ? s->note : s->name);
-	return 0;
-}
-
-static int prune_target(struct deployment *d, struct target *t, void *run, struct error *err)
-{
-	(void)d;
-	return run_steps(run, t, PLAN_PRUNE, prune_one, err);
-}
-
 /* What a rollback to the live release would prune is what is beyond retain_containers now. */
 static int plan_pruning(struct deployment *d, struct plan_hosts *hosts, struct plan *plan,
 	struct error *err)
@@ -68,7 +40,7 @@ int operation_prune(struct deployment *d, struct error *err)
 	}
 	if (result == 0) {
 		run_init(&run, d, &plan, &hosts);
-		result = deployment_each(d, prune_target, &run, err);
+		result = deployment_each(d, run_prune, &run, err);
 		run_fini(&run);
 		record_audit(d, "pruned");
 	}

@@ -62,6 +62,9 @@ ERROR_CHECKED int run_steps(struct run *r, struct target *t, enum plan_phase pha
 bool run_has_phase(const struct run *r, enum plan_phase phase);
 struct run_target *run_target_of(struct run *r, const struct target *t);
 
+/* Removes what the plan prunes on a target (a target_fn; `run` is a struct run). */
+ERROR_CHECKED int run_prune(struct deployment *d, struct target *t, void *run, struct error *err);
+
 /* -- candidates.c -- */
 ERROR_CHECKED int candidates_start(struct deployment *d, struct target *t, void *run,
 	struct error *err);
