@@ -9,7 +9,9 @@
  * setstat, realpath 1; read, list, append 2; write 3 (its rename must wait for the fsync's answer).
  * The server works in order, so within one flight a later operation sees an earlier one's effect
  * (mkdirs, then a write into it); where it needs an operation of several flights to be over, put
- * sftp_barrier() between.  The first batch shares its first flight with the session's start.
+ * sftp_barrier() between.  Starting costs three round trips more: channel, subsystem (whose data
+ * OpenSSH takes only after its reply: the window is 0 before), and the version with the first
+ * flight.
  *
  * Paths are relative to the user's home unless absolute.  One thread at a time per batch; several
  * batches of one client may run from several threads, one after the other.

@@ -217,7 +217,7 @@ static void full_disk_is_told(void **state)
 	assert_int_equal(list->entries.len, 1); /* the temporary file was taken back */
 	sftp_batch_free(b);
 	free(data);
-	const char *umount[] = {"umount", dir, NULL};
+	const char *umount[] = {"umount", "-l", dir, NULL};
 	run_program(umount);
 }
 
