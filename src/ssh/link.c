@@ -137,6 +137,7 @@ static bool refill(struct ssh_link *l, ssize_t *status)
 		set_int(l->fd, IPPROTO_TCP, TCP_QUICKACK, 1);
 	}
 	l->fed = true;
+	l->got = true;
 	l->more = (size_t)n == LINK_IN_SIZE;
 	l->in_pos = 0;
 	l->in_len = (size_t)n;
@@ -251,6 +252,7 @@ LIBSSH2_SESSION *ssh_link_session(struct ssh_link *l)
 void ssh_link_pass(struct ssh_link *l)
 {
 	l->fed = false;
+	l->got = false;
 	l->more = false;
 }
 

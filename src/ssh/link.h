@@ -38,6 +38,7 @@ struct ssh_link {
 	uint8_t *out;
 	size_t out_pos, out_len, out_cap;
 	bool fed;  /* this pass has had its recv() */
+	bool got;  /* and it brought something */
 	bool more; /* that recv() filled the buffer: there may be more */
 	bool eof;
 	int sys; /* errno of the first failure */

@@ -376,8 +376,10 @@ static int step(struct ssh_session *s, int *code)
 	}
 	bool held = ssh_link_congested(&s->link);
 	ssh_link_flush(&s->link);
-	/* Bytes that some call left in the buffer, and writers that were held back. */
-	if (s->link.more || (held && !ssh_link_congested(&s->link)) ||
+	/* Any call of libssh2 may have read packets of channels that had their turn before it (and
+	 * libssh2_channel_free() stops in the middle of what it has): once more when bytes came.
+	 * The same for writers that were held back. */
+	if (s->link.got || (held && !ssh_link_congested(&s->link)) ||
 		(ssh_link_pending(&s->link) && reads(s))) {
 		s->again = true;
 	}
