@@ -156,7 +156,8 @@ static int make_spec(struct proxy *p, const struct seen *s, struct docker_contai
 	spec->name = xstrdup(p->container);
 	spec->image = xstrdup(image_of(p));
 	spec->network = xstrdup(p->config.network);
-	spec->restart = xstrdup("unless-stopped");
+	/* Not "unless-stopped": Docker 20.10 leaves these down after a killed dockerd starts again. */
+	spec->restart = xstrdup("always");
 	spec->user = is_root(p, s) ? xstrdup("0:0") : xasprintf("%u:%u", s->home.uid, s->home.gid);
 	if (security_has(p->host, "name=userns")) {
 		spec->userns = xstrdup("host");
