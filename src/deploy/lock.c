@@ -50,7 +50,6 @@ void lock_owner_fini(struct lock_owner *o)
 static char *machine_name(void)
 {
 	CLEANUP_STR struct str boot = STR_INIT(STR_MAX_LINE);
-	CLEANUP_STR struct str pid_ns = STR_INIT(STR_MAX_LINE);
 	struct error ignored = {0};
 	char link[64] = "";
 	if (fs_read("/proc/sys/kernel/random/boot_id", &boot, &ignored) < 0) {
