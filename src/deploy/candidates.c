@@ -231,7 +231,7 @@ int candidates_start(struct deployment *d, struct target *t, void *run, struct e
 		result = finish(r, t, steps, n, err);
 	}
 	if (result == 0 && n > 0) {
-		ui_done(r->d->ui, t->host->name, "healthy: %zu container(s)", n);
+		ui_done(r->d->ui, t->host->name, "%zu container%s healthy", n, n == 1 ? "" : "s");
 	}
 	if (result < 0) {
 		atomic_store(&r->abandon, true);

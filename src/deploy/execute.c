@@ -172,6 +172,7 @@ static int boot(struct run *r, struct target *t, const struct plan_step *s, stru
 			result.drift);
 	}
 	free(result.drift);
+	ui_done(r->d->ui, t->host->name, "the %s proxy runs", s->name);
 	return 0;
 }
 
@@ -302,12 +303,46 @@ static void end_release(struct run *r, enum release_outcome outcome, const struc
 	}
 }
 
+/* -- What is told of it: one phase at a time -- */
+
+static void phase_begin(struct run *r, const char *name)
+{
+	r->phase = name;
+	r->phase_begun_ms = clock_mono_ms();
+	ui_phase_begin(r->d->ui, name);
+}
+
+static void phase_end(struct run *r)
+{
+	ui_phase_end(r->d->ui, r->phase, clock_mono_ms() - r->phase_begun_ms);
+	r->phase = NULL;
+}
+
+/* The first question after a failure: what do users get now? */
+static void tell_what_serves(const struct run *r)
+{
+	const struct release *live = history_live(&r->d->history);
+	for (size_t i = 0; i < r->d->n; i++) {
+		if (r->targets[i].switched) {
+			return; /* not taken back there, as a warning has told */
+		}
+	}
+	if (live) {
+		ui_info(r->d->ui, NULL, "version %s (release %ld) keeps serving", live->version,
+			live->number);
+	}
+}
+
 /* Takes everything back; whatever cannot be is told, and mended by the next command. */
 static void undo(struct run *r, const struct error *why)
 {
 	struct deployment *d = r->d;
 	struct error ignored = {0};
 	cancel_shield_begin();
+	if (r->phase) {
+		ui_phase_fail(d->ui, r->phase, clock_mono_ms() - r->phase_begun_ms);
+		r->phase = NULL;
+	}
 	ui_info(d->ui, NULL, "taking it back");
 	end_release(r, why->kind == ERROR_INTERRUPTED ? RELEASE_INTERRUPTED : RELEASE_FAILED, why);
 	deployment_each_best_effort(d, "switch back", traffic_back, r);
@@ -315,15 +350,15 @@ static void undo(struct run *r, const struct error *why)
 	if (record_release(d, &r->release, &ignored) < 0) {
 		ui_warn(d->ui, NULL, "not everywhere on record: %s", ignored.text);
 	}
+	tell_what_serves(r);
 	cancel_shield_end();
 }
 
 static int before_switch(struct run *r, struct error *err)
 {
 	struct deployment *d = r->d;
-	int64_t begun = clock_mono_ms();
 	if (run_has_phase(r, PLAN_TRANSFER)) {
-		ui_phase_begin(d->ui, "transfer");
+		phase_begin(r, "transfer");
 	}
 	/* On record before a container or the proxy is touched: the next command knows what to
 	 * mend. An image alone changes nothing, so it travels beside the record. */
@@ -332,39 +367,40 @@ static int before_switch(struct run *r, struct error *err)
 		return -1;
 	}
 	if (run_has_phase(r, PLAN_TRANSFER)) {
-		ui_phase_end(d->ui, "transfer", clock_mono_ms() - begun);
+		phase_end(r);
 	}
-	if (run_has_phase(r, PLAN_BOOT) && run_boot(r, err) < 0) {
-		return -1;
+	if (run_has_phase(r, PLAN_BOOT)) {
+		phase_begin(r, "boot");
+		if (run_boot(r, err) < 0) {
+			return -1;
+		}
+		phase_end(r);
 	}
-	begun = clock_mono_ms();
 	if (run_has_phase(r, PLAN_RELEASE)) {
-		ui_phase_begin(d->ui, "release");
+		phase_begin(r, "release");
 		if (command_run(r, err) < 0) {
 			return -1;
 		}
-		ui_phase_end(d->ui, "release", clock_mono_ms() - begun);
+		phase_end(r);
 	}
 	if (hooks_run(d, "pre-app-boot", &r->release, NULL, err) < 0) {
 		return -1;
 	}
-	begun = clock_mono_ms();
-	ui_phase_begin(d->ui, "health");
+	phase_begin(r, "health");
 	if (start_all(r, err) < 0) {
 		return -1;
 	}
-	ui_phase_end(d->ui, "health", clock_mono_ms() - begun);
+	phase_end(r);
 	return 0;
 }
 
 static int move_and_record(struct run *r, struct error *err)
 {
-	int64_t begun = clock_mono_ms();
-	ui_phase_begin(r->d->ui, "switch");
+	phase_begin(r, "switch");
 	if (cancel_check(err) < 0 || traffic_switch(r, err) < 0) {
 		return -1;
 	}
-	ui_phase_end(r->d->ui, "switch", clock_mono_ms() - begun);
+	phase_end(r);
 	return 0;
 }
 
@@ -424,9 +460,8 @@ int run_execute(struct run *r, struct error *err)
 		undo(r, err);
 		return -1;
 	}
-	int64_t begun = clock_mono_ms();
 	struct error late = {0};
-	ui_phase_begin(d->ui, "retire");
+	phase_begin(r, "retire");
 	if (deployment_each(d, retire_target, r, &late) < 0) {
 		ui_warn(d->ui, late.host[0] ? late.host : NULL,
 			"the release is live; what is left of the old one is taken away by the "
@@ -434,7 +469,7 @@ int run_execute(struct run *r, struct error *err)
 			"command: %s",
 			late.text);
 	}
-	ui_phase_end(d->ui, "retire", clock_mono_ms() - begun);
+	phase_end(r);
 	sum_counts(r);
 	return 0;
 }

@@ -24,6 +24,15 @@ struct beginning {
 	int results[2];
 };
 
+static void tell_image(const struct beginning *b)
+{
+	const struct image_build_result *image = &b->builder->result;
+	if (image->tags.len > 0) {
+		ui_done(b->d->ui, NULL, "%s%s", image->tags.p[0],
+			image->reused ? ", built before" : "");
+	}
+}
+
 static void begin_half(void *ctx, size_t i)
 {
 	struct beginning *b = ctx;
@@ -38,6 +47,7 @@ static void begin_half(void *ctx, size_t i)
 	ui_phase_begin(b->d->ui, "build");
 	b->results[1] = builder_build(b->builder, b->options->skip_build, &b->errors[1]);
 	if (b->results[1] >= 0) {
+		tell_image(b);
 		ui_phase_end(b->d->ui, "build", clock_mono_ms() - begun);
 	}
 }
@@ -137,21 +147,31 @@ static int forced_strategy(struct run *r, struct error *err)
 	return 0;
 }
 
+/* "app1", "3 hosts" */
+static char *where(const struct release *release)
+{
+	return release->hosts.len == 1 ? xstrdup(release->hosts.p[0].key)
+				       : xasprintf("%zu hosts", release->hosts.len);
+}
+
 static void summary(struct run *r)
 {
 	struct deployment *d = r->d;
 	const struct release *release = &r->release;
 	char took[CLOCK_RFC3339_SIZE], size[16];
 	int64_t ms = clock_mono_ms() - d->begun_ms;
-	size_t hosts = release->hosts.len;
+	CLEANUP_FREE char *hosts = where(release);
 	clock_duration(ms, took);
-	if (release->requests >= 0) {
+	/* A first release has no switch that could fail anybody. */
+	if (release->requests > 0) {
 		ui_print(d->ui, "%lld of %lld requests failed during the switch",
 			(long long)release->failed_requests, (long long)release->requests);
 	}
-	ui_print(d->ui, "%s: version %s is live on %zu host%s (release %ld) after %s, %s sent",
-		d->config->service, release->version, hosts, hosts == 1 ? "" : "s", release->number,
-		took, ui_bytes((uint64_t)release->bytes_sent, size));
+	ui_print(d->ui, "%s: version %s is live%s on %s (release %ld) after %s%s%s",
+		d->config->service, release->version,
+		release->runs == release->number ? "" : " again", hosts, release->number, took,
+		release->bytes_sent > 0 ? ", sent " : "",
+		release->bytes_sent > 0 ? ui_bytes((uint64_t)release->bytes_sent, size) : "");
 	json_t *j = release_to_json(release);
 	json_object_del(j, "config");
 	json_object_set_new(j, "result", json_string("release"));

@@ -36,6 +36,8 @@ struct run {
 	enum image_strategy strategy;
 	struct run_target *targets;
 	atomic_bool abandon;	 /* another host failed: stop waiting */
+	const char *phase;	 /* that is being told, or NULL */
+	int64_t phase_begun_ms;
 };
 
 /* -- execute.c -- */

@@ -182,6 +182,9 @@ int traffic_retire(struct deployment *d, struct target *t, void *run, struct err
 			result = -1;
 		}
 	}
+	if (result == 0 && n > 0) {
+		ui_done(d->ui, t->host->name, "%zu old container%s stopped", n, n == 1 ? "" : "s");
+	}
 	free(x.errors);
 	free(steps);
 	return result;

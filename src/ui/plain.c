@@ -25,6 +25,7 @@ struct host {
 struct plain {
 	VEC_TYPE(plain_hosts, struct host) hosts;
 	struct strvec phases; /* that have begun */
+	bool phased;          /* there has been one: lines outside of any keep its column */
 	int width;            /* of the widest host so far */
 };
 
@@ -78,7 +79,7 @@ static void say(struct ui *ui, const struct event *e, const char *column, enum u
 			str_addc(&out, ' ');
 		}
 		str_add(&out, "  ");
-		if (column[0] != '\0') {
+		if (column[0] != '\0' || p->phased) {
 			str_add(&out,
 				style == UI_PLAIN ? "" : style_code(ui->options.color, style));
 			str_add(&out, column);
@@ -97,6 +98,15 @@ static void say(struct ui *ui, const struct event *e, const char *column, enum u
 		line += n + 1;
 	}
 	ui_emit(ui->options.err, out.p, out.len);
+}
+
+/* "build: step 1" within the phase "build" needs to say it once only. */
+static void say_step(struct ui *ui, const struct event *e, const char *phase)
+{
+	size_t n = strlen(phase);
+	bool twice = n > 0 && strncmp(e->text, phase, n) == 0 && str_starts(e->text + n, ": ");
+
+	say(ui, e, phase, UI_PLAIN, twice ? e->text + n + 2 : e->text);
 }
 
 /* The phase that an event belongs to, where that is not open to doubt. */
@@ -148,6 +158,7 @@ static void plain_event(struct ui *ui, const struct event *e)
 
 	switch (e->kind) {
 	case EVENT_PHASE_BEGIN:
+		p->phased = true;
 		strvec_push(&p->phases, e->label);
 		break;
 	case EVENT_PHASE_END:
@@ -159,7 +170,7 @@ static void plain_event(struct ui *ui, const struct event *e)
 		break;
 	case EVENT_STEP:
 	case EVENT_DONE:
-		say(ui, e, phase_of(p), UI_PLAIN, e->text);
+		say_step(ui, e, phase_of(p));
 		host_get(p, e->host != NULL ? e->host : "local")->told = INT64_MIN / 2;
 		break;
 	case EVENT_PROGRESS:
