@@ -726,8 +726,12 @@ static void print_json(double seconds)
 
 static void print_text(double seconds)
 {
-	printf("%ld of %ld requests failed in %.1f s (%ld sent again)\n", out.failed, out.sent,
-		seconds, out.retries);
+	printf("%ld of %ld requests failed in %.1f s", out.failed, out.sent, seconds);
+	if (out.retries) {
+		printf(" (%ld sent again, as browsers do: their kept connection had ended)",
+			out.retries);
+	}
+	putchar('\n');
 	printf("latency ms: p50 %.1f  p90 %.1f  p99 %.1f  max %.1f\n", percentile(0.5),
 		percentile(0.9), percentile(0.99), percentile(1));
 	for (int i = 0; i < out.nbodies; i++) {
