@@ -53,6 +53,9 @@ struct proxy_config {
 };
 void proxy_config_init(struct proxy_config *pc, const struct config *c);
 
+/* Label of the container: the folder on the server that it reads, below a login's ~/.deploy. */
+#define PROXY_LABEL_ROOT "deploy.proxy.root"
+
 /* "deploy-proxy-caddy"; the caller frees. */
 char *proxy_container_name(const char *driver);
 /* ERROR_MANIFEST for a driver that there is not; names those that there are. */

@@ -237,6 +237,23 @@ static void observe_half(void *ctx, size_t i)
 	}
 }
 
+/* The proxy reads the folder of the login that started it; what we wrote in ours it would not see. */
+static int check_proxy_owner(const struct deployment *d, const struct target *t, struct error *err)
+{
+	const char *root = strmap_get(&t->seen.proxy_container.labels, PROXY_LABEL_ROOT);
+	if (!t->seen.proxy_there || !root || !t->host->state_dir) {
+		return 0;
+	}
+	CLEANUP_FREE char *ours =
+		xasprintf("%s/proxy/%s", t->host->state_dir, d->config->proxy.driver);
+	if (str_eq(root, ours)) {
+		return 0;
+	}
+	error_set(err, ERROR_REMOTE,
+		"the proxy there belongs to another login: it reads '%s', and not '%s'", root, ours);
+	return error_hint(err, "let all services of a server use the same ssh.user");
+}
+
 int observe(struct deployment *d, struct target *t, bool lock, struct error *err)
 {
 	struct halves h = {.d = d, .t = t, .lock = lock};
@@ -248,7 +265,7 @@ int observe(struct deployment *d, struct target *t, bool lock, struct error *err
 			return -1;
 		}
 	}
-	return 0;
+	return lock ? check_proxy_owner(d, t, err) : 0;
 }
 
 int observe_containers(struct deployment *d, struct target *t, struct error *err)

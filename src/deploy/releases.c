@@ -143,11 +143,14 @@ static void diff_values(
 		const char *key;
 		json_t *value;
 		json_object_foreach (from, key, value) {
+			if (str_starts(key, "x-")) {
+				continue; /* where files lie on this machine, or what is no key */
+			}
 			CLEANUP_FREE char *below = xasprintf("%s%s%s", path, *path ? "." : "", key);
 			diff_values(d, below, value, json_object_get(to, key), out);
 		}
 		json_object_foreach (to, key, value) {
-			if (!json_object_get(from, key)) {
+			if (!json_object_get(from, key) && !str_starts(key, "x-")) {
 				CLEANUP_FREE char *below =
 					xasprintf("%s%s%s", path, *path ? "." : "", key);
 				diff_values(d, below, NULL, value, out);

@@ -156,7 +156,8 @@ static int make_spec(struct proxy *p, const struct seen *s, struct docker_contai
 	spec->name = xstrdup(p->container);
 	spec->image = xstrdup(image_of(p));
 	spec->network = xstrdup(p->config.network);
-	/* Not "unless-stopped": Docker 20.10 leaves these down after a killed dockerd starts again. */
+	/* Any signal by the API (nginx's HUP) counts as stopped by hand for "unless-stopped", and then
+	 * the proxy does not come back after a power cut. */
 	spec->restart = xstrdup("always");
 	spec->user = is_root(p, s) ? xstrdup("0:0") : xasprintf("%u:%u", s->home.uid, s->home.gid);
 	if (security_has(p->host, "name=userns")) {
@@ -168,6 +169,7 @@ static int make_spec(struct proxy *p, const struct seen *s, struct docker_contai
 	add_bind(spec, p, "data", PROXY_VAR, "");
 	add_ports(spec, &p->config);
 	strmap_set(&spec->labels, LABEL_DRIVER, p->driver->name);
+	strmap_set(&spec->labels, PROXY_LABEL_ROOT, p->root);
 	set_limits(spec);
 	/*
 	 * caddy listens anew at each load (SO_REUSEPORT) and closes the old socket, with the

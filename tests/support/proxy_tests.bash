@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# What every proxy driver has to do; tests/e2e/caddy.bats and nginx.bats give the
+# driver in $DRIVER and say @test for each.
+
+proxy_setup_file() {
+	load ../support/helpers
+	bed_up 2
+}
+
+proxy_setup() {
+	S=s$BATS_TEST_NUMBER
+	V=$S.test
+	DEPLOY_DIR=/home/deploy/.deploy/proxy/$DRIVER
+	app_repo --driver "$DRIVER" --service "$S" h1
+}
+
+proxy_teardown() {
+	[[ -z ${LOAD_PID:-} ]] || touch "$LOAD_DIR/stop"
+	[[ -z ${APP:-} ]] || deploy_run remove -y
+	e2e_report
+}
+
+body() { curl -s -m 5 -H "Host: ${2:-$V}" "http://$H1_IP${1:-/}"; }
+code() { curl -s -m 5 -o /dev/null -w '%{http_code}' -H "Host: ${2:-$V}" "http://$H1_IP${1:-/}"; }
+
+# switches_without_loss LOAD-OPTION: five switches, some requests being slow.
+switches_without_loss() {
+	local n
+	deploy_ok push
+	load_start --host-header "$V" --rate 150 "$1" --path /:9 --path '/slow?ms=700:1' "http://$H1_IP"
+	for n in 2 3; do
+		app_commit "Version $n" version.txt="version $n"
+		deploy_ok push --json
+		assert_equal "$(jq -r 'select(.result == "release") | .failed_requests' "$DEPLOY_STDOUT")" 0 counted
+	done
+	deploy_ok rollback
+	load_stop
+	assert_no_failures
+	assert_serves "version 2" "http://$H1_IP/" "$V"
+}
+
+# The application of another service on h1, in $OTHER.
+other_app() { # NAME OPTION...
+	OTHER=$BATS_TEST_TMPDIR/$1
+	APP=$OTHER app_repo --driver "$DRIVER" --service "$1" "${@:2}" h1
+	echo "other $1" >"$OTHER/version.txt"
+	APP=$OTHER app_commit "Other"
+}
+other_removed() { (APP=$OTHER && deploy_ok remove -y); }
+
+two_services_by_host() {
+	other_app "o$S"
+	deploy_ok push
+	(APP=$OTHER && deploy_ok push)
+	assert_serves "version 1" "http://$H1_IP/" "$V"
+	assert_serves "other o$S" "http://$H1_IP/" "o$S.test"
+	assert_containers h1 '^deploy-proxy-' 1
+	app_commit "Version 2" version.txt="version 2"
+	deploy_ok push
+	assert_serves "version 2" "http://$H1_IP/" "$V"
+	assert_serves "other o$S" "http://$H1_IP/" "o$S.test"
+	deploy_ok remove -y
+	assert_serves "other o$S" "http://$H1_IP/" "o$S.test"
+	other_removed
+}
+
+two_services_by_path() {
+	other_app "o$S" --host "$V"
+	sed -i "s|^  app_port:|  path_prefix: /api\n  app_port:|" "$OTHER/deploy.yml"
+	APP=$OTHER app_commit "Below /api"
+	deploy_ok push
+	(APP=$OTHER && deploy_ok push)
+	assert_serves "version 1" "http://$H1_IP/" "$V"
+	assert_serves "other o$S" "http://$H1_IP/api/" "$V"
+	assert_serves "other o$S" "http://$H1_IP/api" "$V"
+	assert_equal "$(code /apis)" 404 "/apis of the first"
+	assert_equal "$(curl -s -H "Host: $V" "http://$H1_IP/api/env?name=PORT" | wc -c)" \
+		"$(curl -s -H "Host: $V" "http://$H1_IP/env?name=PORT" | wc -c)" "stripped path"
+	sed -i "s|^  path_prefix:|  strip_path_prefix: false\n  path_prefix:|" "$OTHER/deploy.yml"
+	APP=$OTHER app_commit "As it is"
+	(
+		APP=$OTHER
+		# its health check goes to the container itself
+		deploy_ok push
+	)
+	assert_equal "$(code /api/up)" 404 "a path that is not stripped"
+	assert_serves "version 1" "http://$H1_IP/" "$V"
+	other_removed
+}
+
+conflict_is_refused() {
+	deploy_ok push
+	other_app "o$S" --host "$V"
+	(
+		APP=$OTHER
+		deploy_run push
+		deploy_show push >&2
+		[[ $DEPLOY_STATUS -ne 0 ]]
+		assert_stderr "'$S'"
+		assert_stderr "$V"
+	)
+	assert_serves "version 1" "http://$H1_IP/" "$V"
+	assert_containers h1 "^o$S-" 0
+	(APP=$OTHER && deploy_run remove -y)
+}
+
+maintenance_on_and_off() {
+	deploy_ok push
+	deploy_ok app maintenance -m 'Back at <noon> & "soon"'
+	curl -s -i -m 5 -H "Host: $V" "http://$H1_IP/any/path" >"$BATS_TEST_TMPDIR/page"
+	grep -E '^HTTP/1.1 503' "$BATS_TEST_TMPDIR/page"
+	grep -iE '^retry-after: [0-9]+' "$BATS_TEST_TMPDIR/page"
+	grep -iE '^content-type: text/html' "$BATS_TEST_TMPDIR/page"
+	grep -E 'Back at &(lt|#60);noon&(gt|#62); &(amp|#38); ' "$BATS_TEST_TMPDIR/page"
+	deploy_ok status
+	grep -i maintenance "$DEPLOY_STDOUT" "$DEPLOY_STDERR"
+	# A push in between keeps the page up.
+	app_commit "Version 2" version.txt="version 2"
+	deploy_ok push
+	assert_equal "$(code /)" 503 "after a push"
+	deploy_ok app live
+	assert_serves "version 2" "http://$H1_IP/" "$V"
+}
+
+given_certificate() {
+	local dir=$BATS_TEST_TMPDIR/tls
+	mkdir -p "$dir" "$APP/.deploy"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3 -subj "/CN=$V" \
+		-addext "subjectAltName=DNS:$V" -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>/dev/null
+	{
+		printf 'CERT="%s"\n' "$(cat "$dir/cert.pem")"
+		printf 'KEY="%s"\n' "$(cat "$dir/key.pem")"
+	} >"$APP/.deploy/secrets"
+	chmod 600 "$APP/.deploy/secrets"
+	sed -i 's|^  ssl: .*|  ssl: {certificate_pem: CERT, private_key_pem: KEY}|' "$APP/deploy.yml"
+	app_commit "With TLS"
+	deploy_ok push
+	assert_equal "$(curl -s -m 5 --cacert "$dir/cert.pem" --resolve "$V:443:$H1_IP" "https://$V/")" "version 1" https
+	curl -s -i -m 5 -H "Host: $V" "http://$H1_IP/a?b=c" >"$BATS_TEST_TMPDIR/redirect"
+	grep -E '^HTTP/1.1 30[1278]' "$BATS_TEST_TMPDIR/redirect"
+	grep -iE "^location: https://$V/a\\?b=c" "$BATS_TEST_TMPDIR/redirect"
+	# The key is readable by its owner alone, and in no other place.
+	testbed exec h1 bash -c 'cd /home/deploy/.deploy && grep -rl "PRIVATE KEY" . | xargs stat -c "%a %n"' \
+		>"$BATS_TEST_TMPDIR/keys"
+	assert_equal "$(grep -cv '^600 \|^400 ' "$BATS_TEST_TMPDIR/keys" || true)" 0 "keys that others may read"
+	app_commit "Version 2" version.txt="version 2"
+	deploy_ok push
+	assert_equal "$(curl -s -m 5 --cacert "$dir/cert.pem" --resolve "$V:443:$H1_IP" "https://$V/")" "version 2" https
+}
+
+edited_by_hand() {
+	local file=$DEPLOY_DIR/services/$S.$1
+	deploy_ok push
+	testbed exec h1 sh -c 'echo "# mine" >>"$0"' "$file"
+	deploy_ok status
+	assert_stdout 'by hand|drift'
+	deploy_ok plan
+	assert_stdout 'by hand'
+	app_commit "Version 2" version.txt="version 2"
+	deploy_ok push
+	assert_serves "version 2" "http://$H1_IP/" "$V"
+	! testbed exec h1 grep -F '# mine' "$file" || fail "the edit is still there"
+	deploy_ok status
+	refute_stdout 'by hand'
+}
+
+removed_by_hand() {
+	deploy_ok push
+	docker_on h1 rm -f "deploy-proxy-$DRIVER"
+	deploy_ok status
+	assert_stdout 'proxy'
+	deploy_ok plan
+	assert_stdout 'proxy'
+	deploy_ok push
+	assert_serves "version 1" "http://$H1_IP/" "$V"
+}
+
+reboot_under_load() {
+	local failed
+	deploy_ok push
+	load_start --host-header "$V" --rate 150 --path /:9 --path '/slow?ms=700:1' "http://$H1_IP"
+	sleep 0.3
+	deploy_ok proxy reboot
+	sleep 0.3
+	load_stop
+	failed=$(load_value .failed)
+	echo "# $DRIVER: $failed of $(load_value .sent) requests failed in a reboot of the proxy" >&3
+	# deploy-proxy(1): what is being answered is answered, what comes meanwhile is refused.
+	assert_equal "$(load_value '[.reasons[].reason | select(contains("refused") | not)] | length')" 0 \
+		"other reasons than a refused connection"
+	assert_serves "version 1" "http://$H1_IP/" "$V"
+}
+
+proxy_commands() {
+	deploy_ok push
+	body / >/dev/null
+	body '/env?name=ABC' >/dev/null
+	sleep 0.2
+	deploy_ok proxy logs -n 20
+	assert_stdout '/env\?name=ABC'
+	deploy_ok proxy logs -g 'name=ABC'
+	assert_equal "$(grep -c . "$DEPLOY_STDOUT")" 1 "lines with ABC"
+	deploy_ok proxy logs --json
+	jq -e . "$DEPLOY_STDOUT" >/dev/null
+	deploy_ok proxy details
+	assert_stdout "$S for $V"
+	deploy_ok proxy config
+	assert_stdout "$S-web-"
+	deploy_ok proxy reboot
+	assert_serves "version 1" "http://$H1_IP/" "$V"
+	deploy_fails 130 proxy remove
+	assert_containers h1 '^deploy-proxy-' 1 running
+	deploy_ok proxy remove -y
+	assert_containers h1 '^deploy-proxy-' 0
+	deploy_ok proxy boot
+	assert_serves "version 1" "http://$H1_IP/" "$V"
+}
+
+power_cut_and_on() {
+	sed -i 's/hosts: \[h1\]/hosts: [h1, h2]/' "$APP/deploy.yml"
+	app_commit "Two hosts"
+	deploy_ok push
+	app_commit "Version 2" version.txt="version 2"
+	deploy_ok push
+	testbed power-cut h2
+	assert_serves "version 2" "http://$H1_IP/" "$V"
+	testbed power-on h2
+	eventually 30 assert_serves "version 2" "http://$H2_IP/" "$V"
+	assert_containers h2 "^$S-web-" 1 running
+	deploy_ok status
+	refute_stdout 'drift|by hand|not running'
+}
