@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define OBSERVE_TIMEOUT_MS 20000
-#define KEY_MAX		   ((size_t)128)
+#define KEY_MAX            ((size_t)128)
 
 void observation_fini(struct observation *o)
 {
@@ -94,8 +94,8 @@ static int queue_files(
 	if (target_proxied(d, t)) {
 		struct proxy_config pc;
 		proxy_config_init(&pc, d->config);
-		look->proxy = proxy_open_begin(h, &pc, d->config->service, d->config->destination,
-			look->batch, err);
+		look->proxy = proxy_open_begin(
+			h, &pc, d->config->service, d->config->destination, look->batch, err);
 		return look->proxy ? 0 : -1;
 	}
 	return 0;
@@ -150,8 +150,8 @@ static int observe_files(struct deployment *d, struct target *t, struct error *e
 }
 
 /*
- * The lock and the files in the same round trips.  The history was read before the lock was had: when
- * it has grown since, or somebody had to be waited for, it is read once more.
+ * The lock and the files in the same round trips.  The history was read before the lock was had:
+ * when it has grown since, or somebody had to be waited for, it is read once more.
  */
 static int lock_and_observe(struct deployment *d, struct target *t, struct error *err)
 {
@@ -237,7 +237,8 @@ static void observe_half(void *ctx, size_t i)
 	}
 }
 
-/* The proxy reads the folder of the login that started it; what we wrote in ours it would not see. */
+/* The proxy reads the folder of the login that started it; what we wrote in ours it would not see.
+ */
 static int check_proxy_owner(const struct deployment *d, const struct target *t, struct error *err)
 {
 	const char *root = strmap_get(&t->seen.proxy_container.labels, PROXY_LABEL_ROOT);
@@ -250,7 +251,8 @@ static int check_proxy_owner(const struct deployment *d, const struct target *t,
 		return 0;
 	}
 	error_set(err, ERROR_REMOTE,
-		"the proxy there belongs to another login: it reads '%s', and not '%s'", root, ours);
+		"the proxy there belongs to another login: it reads '%s', and not '%s'", root,
+		ours);
 	return error_hint(err, "let all services of a server use the same ssh.user");
 }
 
@@ -274,8 +276,8 @@ int observe_containers(struct deployment *d, struct target *t, struct error *err
 	char *texts[2];
 	service_filters(d->config, &filters, texts);
 	docker_container_list_fini(&t->seen.containers);
-	int result = docker_container_list(
-		t->host->docker, true, &filters, &t->seen.containers, err);
+	int result =
+		docker_container_list(t->host->docker, true, &filters, &t->seen.containers, err);
 	vec_fini(&filters);
 	free(texts[0]);
 	free(texts[1]);

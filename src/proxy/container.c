@@ -156,8 +156,8 @@ static int make_spec(struct proxy *p, const struct seen *s, struct docker_contai
 	spec->name = xstrdup(p->container);
 	spec->image = xstrdup(image_of(p));
 	spec->network = xstrdup(p->config.network);
-	/* Any signal by the API (nginx's HUP) counts as stopped by hand for "unless-stopped", and then
-	 * the proxy does not come back after a power cut. */
+	/* Any signal by the API (nginx's HUP) counts as stopped by hand for "unless-stopped", and
+	 * then the proxy does not come back after a power cut. */
 	spec->restart = xstrdup("always");
 	spec->user = is_root(p, s) ? xstrdup("0:0") : xasprintf("%u:%u", s->home.uid, s->home.gid);
 	if (security_has(p->host, "name=userns")) {
