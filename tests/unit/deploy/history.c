@@ -169,8 +169,8 @@ static void test_hostile_lines(void **state)
 {
 	static const char *const lines[] = {
 		"{\"event\":\"begin\",\"number\":-1,\"id\":\"0000000000000001\",\"version\":\"v\"}\n",
-		"{\"event\":\"begin\",\"number\":99999999999999,\"id\":\"0000000000000001\","
-		"\"version\":\"v\"}\n",
+		("{\"event\":\"begin\",\"number\":99999999999999,\"id\":\"0000000000000001\","
+		 "\"version\":\"v\"}\n"),
 		"{\"event\":\"begin\",\"number\":1,\"id\":\"../../../../etc\",\"version\":\"v\"}\n",
 		"{\"event\":\"begin\",\"number\":1,\"id\":\"0000000000000001\"}\n",
 		"[1]\n",
