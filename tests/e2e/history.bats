@@ -52,17 +52,17 @@ releases() {
 	assert_stdout "author@sample.test"
 	assert_stdout "$v2"
 	deploy_ok releases show 2 --json
-	assert_equal "$(jq -r .config.env.clear.COLOUR "$DEPLOY_STDOUT")" green
+	assert_equal "$(jq -r 'select(.result) | .config.env.clear.COLOUR' "$DEPLOY_STDOUT")" green
 	deploy_ok releases diff 1 2
 	assert_stdout "Paint it green"
 	assert_stdout "And one more commit"
 	assert_stdout "COLOUR"
 	deploy_ok releases diff 1 2 --json
-	assert_equal "$(jq -r '.commits | length' "$DEPLOY_STDOUT")" 2
-	jq -e '.config | tostring | contains("COLOUR")' "$DEPLOY_STDOUT" >/dev/null || deploy_show diff
+	assert_equal "$(jq -r 'select(.result) | .commits | length' "$DEPLOY_STDOUT")" 2
+	jq -e 'select(.result) | .config | tostring | contains("COLOUR")' "$DEPLOY_STDOUT" >/dev/null || deploy_show diff
 	deploy_fails 2 releases show 99
 	deploy_ok audit
-	assert_stdout "author@sample.test.*release 1 \($v1\): live \(push\)"
+	assert_stdout "author@sample.test.*release 1 \($v1\): live \(deploy push\)"
 	assert_stdout "release 3 .*: failed"
 	deploy_ok audit --json
 	jq -se 'map(select(.result == "audit")) | length == 4' "$DEPLOY_STDOUT" >/dev/null || deploy_show audit

@@ -150,15 +150,15 @@ secrets_file() {
 manifest_add() { printf '%s\n' "$@" >>"$APP/deploy.yml"; }
 manifest_edit() { sed -i "$@" "$APP/deploy.yml"; }
 
-# traffic_start BODY... [-- OPTIONS OF load]: what users do, on all hosts of the bed: 160
-# requests a second on kept connections, 40 on closed ones, some that take 800 ms; the
-# answers are the bodies. traffic_stop wants every one answered well.
+# traffic_start BODY...: what users do, on all hosts of the bed (or the addresses in
+# $TRAFFIC_HOSTS): 160 requests a second on kept connections, 40 on closed ones, some
+# that take 800 ms; an answer is one of the bodies. traffic_stop wants all of them good.
 traffic_start() {
 	local body urls=() common=() h
 	for body in "$@"; do
 		common+=(--expect "$body")
 	done
-	for h in $(testbed hosts | awk '{print $2}'); do
+	for h in ${TRAFFIC_HOSTS:-$(testbed hosts | awk '{print $2}')}; do
 		urls+=("http://$h")
 	done
 	common+=(--host-header "$VHOST" --path '/:9' --path '/slow?ms=800:1')

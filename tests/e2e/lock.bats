@@ -1,0 +1,198 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# One deploy at a time.
+
+setup_file() {
+	load ../support/helpers
+	bed_up 2
+}
+
+teardown_file() { bed_down; }
+
+setup() {
+	load ../support/helpers
+	service_repo "lock$BATS_TEST_NUMBER" h1 h2
+}
+
+teardown() {
+	[[ -z ${DEPLOY_PID:-} ]] || kill -9 "$DEPLOY_PID" 2>/dev/null || true
+	e2e_report
+	service_forget
+}
+
+state() { echo "/home/deploy/.deploy/$SERVICE"; }
+
+# A push that stands in its pre-app-boot hook, lock in hand, until $GO is there.
+push_standing() {
+	GO=$BATS_TEST_TMPDIR/go
+	mkdir -p "$APP/.deploy/hooks"
+	printf '#!/bin/sh\necho standing\nwhile [ ! -e %s ]; do sleep 0.05; done\n' "$GO" \
+		>"$APP/.deploy/hooks/pre-app-boot"
+	chmod +x "$APP/.deploy/hooks/pre-app-boot"
+	deploy_start push
+	deploy_await standing
+	HOLDER_JOB=$DEPLOY_JOB HOLDER_PID=$DEPLOY_PID
+}
+
+holder_ends() { # STATUS
+	local status=0
+	touch "$GO"
+	wait "$HOLDER_JOB" || status=$?
+	assert_equal "$status" "$1" "status of the holder"
+}
+
+# The same, by another member of the team, in a clone of the repository.
+colleague() {
+	[[ -d $BATS_TEST_TMPDIR/clone ]] || git clone -q "$APP" "$BATS_TEST_TMPDIR/clone"
+	git -C "$BATS_TEST_TMPDIR/clone" config user.email colleague@sample.test
+	git -C "$BATS_TEST_TMPDIR/clone" pull -q
+	mkdir -p "$BATS_TEST_TMPDIR/other"
+	APP=$BATS_TEST_TMPDIR/clone BATS_TEST_TMPDIR=$BATS_TEST_TMPDIR/other "$@"
+	DEPLOY_STDOUT=$BATS_TEST_TMPDIR/other/stdout DEPLOY_STDERR=$BATS_TEST_TMPDIR/other/stderr
+}
+
+@test "a second push is refused, and told who holds the lock" {
+	local h2_only
+	push_standing
+	for h2_only in "" "--hosts h2"; do
+		# shellcheck disable=SC2086
+		colleague deploy_fails 7 push $h2_only
+		assert_stderr "locked by author@sample.test on $(hostname) since 20.*: 'deploy push'"
+		assert_stderr "hint: .*--lock-wait"
+	done
+	colleague deploy_fails 7 rollback
+	colleague deploy_ok status
+	colleague deploy_ok lock status
+	assert_stdout "held by author@sample.test"
+	holder_ends 0
+	colleague deploy_ok lock status
+	assert_stdout "^free$"
+	assert_serves "version 1" "http://$H2_IP/" "$VHOST"
+}
+
+@test "with --lock-wait the second push waits its turn, and deploys on top" {
+	local job
+	push_standing
+	git clone -q "$APP" "$BATS_TEST_TMPDIR/clone"
+	mkdir -p "$BATS_TEST_TMPDIR/clone/.deploy"
+	(
+		APP=$BATS_TEST_TMPDIR/clone BATS_TEST_TMPDIR=$BATS_TEST_TMPDIR/waiting
+		mkdir "$BATS_TEST_TMPDIR"
+		app_commit "Version 2" version.txt="version 2"
+		deploy_ok push --lock-wait=60
+	) 3>&- >"$BATS_TEST_TMPDIR/waiter" 2>&1 &
+	job=$!
+	eventually 20 grep -q "waiting: locked by" "$BATS_TEST_TMPDIR/waiting/stderr"
+	holder_ends 0
+	wait "$job" || fail "$(cat "$BATS_TEST_TMPDIR/waiter")"
+	assert_serves "version 2" "http://$H1_IP/" "$VHOST"
+	deploy_ok releases --json
+	assert_equal "$(jq -rs 'map(select(.result == "release")) | sort_by(.number) | map("\(.number) \(.outcome) \(.replaced)") | join(", ")' "$DEPLOY_STDOUT")" \
+		"1 live 0, 2 live 1"
+}
+
+@test "--lock-wait gives up after its seconds" {
+	local begun=$SECONDS
+	push_standing
+	colleague deploy_fails 7 push --lock-wait=2
+	[[ $((SECONDS - begun)) -lt 20 ]]
+	holder_ends 0
+}
+
+@test "the lock of a dead owner on this machine is taken over at once" {
+	local begun
+	push_standing
+	kill -9 "$HOLDER_PID"
+	wait "$HOLDER_JOB" || true
+	touch "$GO"
+	colleague deploy_ok lock status
+	assert_stdout "its owner is gone"
+	begun=$SECONDS
+	colleague deploy_ok push
+	[[ $((SECONDS - begun)) -lt 15 ]] || fail "took $((SECONDS - begun)) s"
+	assert_stderr "the lock's owner is gone"
+	assert_equal "$(on h1 ls "$(state)" | grep -E 'lock|beat' || true)" "" "left over"
+}
+
+# Fake: makes the lock look as if its owner were on another machine, silent for SECONDS.
+owner_elsewhere() { # SECONDS
+	testbed exec h1 sh -c "cd $(state) &&
+		sed -i 's/\"machine\": *\"[^\"]*\"/\"machine\":\"ffffffff-0000 pid:[1]\"/' lock/owner.json &&
+		touch -d '$1 seconds ago' lock/owner.json beat.*"
+}
+
+@test "the lock of a dead owner elsewhere is taken over when it has been silent for 30 s (fake)" {
+	deploy_ok push
+	app_commit "Version 2" version.txt="version 2"
+	push_standing
+	kill -9 "$HOLDER_PID"
+	wait "$HOLDER_JOB" || true
+	touch "$GO"
+	sleep 0.1
+	testbed exec h1 touch "$(state)/beat.$(on h1 cat "$(state)/lock/owner.json" | jq -r .token)"
+	owner_elsewhere 20
+	colleague deploy_fails 7 push
+	owner_elsewhere 33
+	colleague deploy_ok push
+	assert_stderr "the lock's owner is gone .*silent for 3"
+	assert_serves "version 2" "http://$H2_IP/" "$VHOST"
+}
+
+@test "an owner that is alive but slow keeps its lock" {
+	local beats
+	push_standing
+	owner_elsewhere 25
+	beats() { on h1 stat -c %Y "$(state)"/beat.* 2>/dev/null | sort -n | tail -1; }
+	# It beats on, though nothing moves in its push.
+	fresh() { [[ $(($(on h1 date +%s) - $(beats))) -lt 12 ]]; }
+	eventually 20 fresh
+	colleague deploy_fails 7 push
+	holder_ends 0
+	assert_equal "$(on h1 ls "$(state)" | grep -E 'lock|beat' || true)" "" "left over"
+}
+
+@test "an owner whose lock was taken away stops before the switch" {
+	deploy_ok push
+	app_commit "Version 2" version.txt="version 2"
+	push_standing
+	colleague deploy_ok lock release
+	colleague deploy_ok lock acquire -m "hands off"
+	# Its heartbeat tells it.
+	sleep 6
+	local status=0
+	touch "$GO"
+	wait "$HOLDER_JOB" || status=$?
+	assert_equal "$status" 7 status
+	assert_serves "version 1" "http://$H1_IP/" "$VHOST"
+	DEPLOY_STDERR=$BATS_TEST_TMPDIR/stderr
+	assert_stderr "the lock was taken away"
+	colleague deploy_ok lock status
+	assert_stdout "hands off"
+	assert_containers h1 "^$SERVICE-web" 1
+	colleague deploy_ok lock release
+}
+
+@test "lock acquire keeps everybody out until lock release" {
+	deploy_ok lock acquire -m "moving the database"
+	colleague deploy_fails 7 push
+	assert_stderr "moving the database"
+	colleague deploy_fails 7 lock acquire
+	colleague deploy_ok lock status --json
+	assert_equal "$(jq -r 'select(.result) | "\(.held) \(.message) \(.dead)"' "$DEPLOY_STDOUT")" "true moving the database false"
+	# It is nobody's process: time does not end it. Fake: an hour ago.
+	testbed exec h1 touch -d '1 hour ago' "$(state)/lock/owner.json"
+	colleague deploy_fails 7 push
+	colleague deploy_ok lock release
+	assert_stdout "released"
+	colleague deploy_ok lock release
+	assert_stdout "it was free"
+	colleague deploy_ok push
+}
+
+@test "a failed push and a mistaken manifest give the lock back" {
+	app_commit "Crash" crash="no"
+	deploy_fails 6 push
+	deploy_ok lock status
+	assert_stdout "^free$"
+	assert_equal "$(on h1 ls "$(state)" | grep -E 'lock|beat|now' || true)" "" "left over"
+}
