@@ -20,7 +20,12 @@ ERROR_CHECKED int record_target(struct deployment *d, struct target *t, struct e
 /* One line into every server's audit.jsonl: who, when, from where, what. A failure is only told. */
 void record_audit(struct deployment *d, const char *what);
 
-void record_audit_target(struct deployment *d, struct target *t, const char *what);
+/*
+ * The same on one server; each that tells of one deed gives one time, in ms since 1970, so that
+ * their lines are the same.
+ */
+void record_audit_target(
+	struct deployment *d, struct target *t, int64_t when_ms, const char *what);
 
 /* The last `lines` lines of the audit of one server, as text. */
 ERROR_CHECKED int record_audit_read(

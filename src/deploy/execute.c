@@ -432,7 +432,7 @@ static void retire_or_audit(void *ctx, size_t lane)
 	struct lanes *l = ctx;
 	if (lane == 0) {
 		CLEANUP_FREE char *what = run_outcome(l->r);
-		record_audit_target(l->r->d, l->t, what);
+		record_audit_target(l->r->d, l->t, l->r->release.finished_ms, what);
 		return;
 	}
 	l->results[1] = traffic_retire(l->r->d, l->t, l->r, &l->errors[1]);

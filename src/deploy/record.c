@@ -100,11 +100,11 @@ static int write_audit(struct deployment *d, struct target *t, void *ctx, struct
 	return result;
 }
 
-static char *audit_line(const struct deployment *d, const char *what)
+static char *audit_line(const struct deployment *d, int64_t when_ms, const char *what)
 {
 	char when[CLOCK_RFC3339_SIZE];
 	CLEANUP_JSON json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s}", "time",
-		clock_rfc3339(clock_wall_ms(), when), "performer", d->performer, "from",
+		clock_rfc3339(when_ms, when), "performer", d->performer, "from",
 		d->operator_host, "command", d->command, "what", what);
 	CLEANUP_FREE char *text = j ? json_text(j) : NULL;
 	return text ? xasprintf("%s\n", text) : xstrdup("");
@@ -112,13 +112,14 @@ static char *audit_line(const struct deployment *d, const char *what)
 
 void record_audit(struct deployment *d, const char *what)
 {
-	CLEANUP_FREE char *line = audit_line(d, what);
+	CLEANUP_FREE char *line = audit_line(d, clock_wall_ms(), what);
 	deployment_each_best_effort(d, "write the audit", write_audit, line);
 }
 
-void record_audit_target(struct deployment *d, struct target *t, const char *what)
+void record_audit_target(
+	struct deployment *d, struct target *t, int64_t when_ms, const char *what)
 {
-	CLEANUP_FREE char *line = audit_line(d, what);
+	CLEANUP_FREE char *line = audit_line(d, when_ms, what);
 	struct error err = {0};
 	if (write_audit(d, t, line, &err) < 0) {
 		ui_warn(d->ui, t->address->name, "write the audit: %s", err.text);

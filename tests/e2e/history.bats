@@ -64,6 +64,7 @@ releases() {
 	deploy_ok audit
 	assert_stdout "author@sample.test.*release 1 \($v1\): live \(deploy push\)"
 	assert_stdout "release 3 .*: failed"
+	assert_equal "$(wc -l <"$DEPLOY_STDOUT")" 4 "lines of the audit"
 	deploy_ok audit --json
 	jq -se 'map(select(.result == "audit")) | length == 4' "$DEPLOY_STDOUT" >/dev/null || deploy_show audit
 }

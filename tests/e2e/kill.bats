@@ -51,7 +51,9 @@ assert_clean() { # RELEASES THAT RAN: nothing is left over of anything
 	for h in h1 h2; do
 		assert_containers "$h" "^$SERVICE-web" 1 running
 		assert_containers "$h" "^$SERVICE" "$1"
-		left=$(on "$h" find "$(state)" .deploy/proxy | grep -E 'lock|beat|now\.|tmp|\.new|stage|probe|candidate' || true)
+		left=$(on "$h" "find $(state) .deploy/proxy/caddy/check .deploy/proxy/caddy/next -mindepth 1;
+			find .deploy -name '*.tmp*' -o -name '*.new'" |
+			grep -vE '/(key|releases.jsonl|audit.jsonl)$' || true)
 		assert_equal "$left" "" "left over on $h"
 	done
 	deploy_ok lock status

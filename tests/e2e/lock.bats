@@ -117,8 +117,8 @@ colleague() {
 # Fake: makes the lock look as if its owner were on another machine, silent for SECONDS.
 owner_elsewhere() { # SECONDS
 	testbed exec h1 sh -c "cd $(state) &&
-		sed -i 's/\"machine\": *\"[^\"]*\"/\"machine\":\"ffffffff-0000 pid:[1]\"/' lock/owner.json &&
-		touch -d '$1 seconds ago' lock/owner.json beat.*"
+		sed -i 's/\"machine\": *\"[^\"]*\"/\"machine\":\"ffffffff-0000 pid:[1]\"/' lock/*.json &&
+		touch -d '$1 seconds ago' lock/*.json beat.*"
 }
 
 @test "the lock of a dead owner elsewhere is taken over when it has been silent for 30 s (fake)" {
@@ -129,7 +129,7 @@ owner_elsewhere() { # SECONDS
 	wait "$HOLDER_JOB" || true
 	touch "$GO"
 	sleep 0.1
-	testbed exec h1 touch "$(state)/beat.$(on h1 cat "$(state)/lock/owner.json" | jq -r .token)"
+	testbed exec h1 touch "$(state)/beat.$(on h1 "cat $(state)/lock/*.json" | jq -r .token)"
 	owner_elsewhere 20
 	colleague deploy_fails 7 push
 	owner_elsewhere 33
@@ -142,7 +142,7 @@ owner_elsewhere() { # SECONDS
 	local beats
 	push_standing
 	owner_elsewhere 25
-	beats() { on h1 stat -c %Y "$(state)"/beat.* 2>/dev/null | sort -n | tail -1; }
+	beats() { on h1 "stat -c %Y $(state)/beat.*" 2>/dev/null | sort -n | tail -1; }
 	# It beats on, though nothing moves in its push.
 	fresh() { [[ $(($(on h1 date +%s) - $(beats))) -lt 12 ]]; }
 	eventually 20 fresh
@@ -180,7 +180,7 @@ owner_elsewhere() { # SECONDS
 	colleague deploy_ok lock status --json
 	assert_equal "$(jq -r 'select(.result) | "\(.held) \(.message) \(.dead)"' "$DEPLOY_STDOUT")" "true moving the database false"
 	# It is nobody's process: time does not end it. Fake: an hour ago.
-	testbed exec h1 touch -d '1 hour ago' "$(state)/lock/owner.json"
+	testbed exec h1 sh -c "touch -d '1 hour ago' $(state)/lock/*.json"
 	colleague deploy_fails 7 push
 	colleague deploy_ok lock release
 	assert_stdout "released"
