@@ -7,6 +7,7 @@
  *
  *   <main>               fixed settings; includes services/ and hosts/
  *   services/<key>.<ext> the fragment: what a push changes.  Upstreams, maintenance, the id.
+ *   live/<sid>/          (caddy) which containers are live: see slots.c
  *   services/<key>.loc   (nginx) how a request is passed on: time-outs, sizes, headers
  *   hosts/<host>.<ext>   one per host name: which prefix goes to which service, TLS.  It is
  * computed from the headers of all fragments, so that two services can share a host.
@@ -76,6 +77,7 @@ struct proxy_log_entry {
 struct proxy_driver {
 	const char *name, *ext, *main;
 	const char *default_image;
+	bool slots; /* switches by live/, without a reload (slots.c) */
 	/* Refuses what this driver cannot do (ERROR_MANIFEST). */
 	int (*check)(const struct proxy_service *svc, struct error *err);
 	void (*render_main)(const struct proxy_main *m, struct str *out);

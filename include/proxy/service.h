@@ -16,6 +16,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/*
+ * Caddy only: a service has two slots, of which one is live.  A push fills the other one and then
+ * makes it live; the configuration that is loaded knows only how many containers each has.
+ */
+struct proxy_slot {
+	int replicas; /* 0: empty */
+	int port;
+};
+
 struct proxy_service {
 	const char *service;
 	const char *destination; /* or NULL */
@@ -43,6 +52,8 @@ struct proxy_service {
 	 * no request.  Filled in by proxy_switch().
 	 */
 	struct strvec draining;
+	int slot; /* where `live` goes; it and `slots` are filled in by proxy_*() */
+	struct proxy_slot slots[2];
 
 	bool maintenance;
 	const char *maintenance_message; /* plain text, or NULL: a default */
@@ -72,6 +83,8 @@ struct proxy_state {
 	char *id; /* of this very content; the running proxy tells it too */
 	struct strvec hosts, prefixes, live, draining;
 	int app_port;
+	int slot; /* the live one; 0 without slots */
+	struct proxy_slot slots[2];
 	enum config_tls tls;
 	char *certificate; /* its digest, "" when none is given */
 	bool strip, redirect, maintenance;

@@ -7,17 +7,16 @@
  * and refused as a whole.
  *
  * Facts (read in its source, seen in tests):
+ * - A push does not reload it: see slots.c for why and how.  Loads remain for new host names,
+ *   certificates, time-outs, another number of replicas.
  * - Upstream names are looked up at each dial, so an application that is not up yet after a reboot
  *   costs nobody else anything; lb_try_duration holds its requests meanwhile.
- * - The count of in-flight requests (/reverse_proxy/upstreams) lives as long as some loaded
- *   configuration names the upstream: old containers are kept behind a matcher that never matches.
  * - On a unix socket the admin API wants an empty Host header; 2.6.2 knows no other.
  * - Access logs have no field for the upstream before log_append (2.8): `map` gives the field
  *   user_id its value, looked up lazily when the line is written, in all versions.
- * - A reload closes idle keep-alive connections; HTTP/2 clients get GOAWAY; requests under way are
- *   finished by the old configuration, without limit of time (no grace_period on purpose, since it
- *   would cut other services' downloads).  Web sockets are closed at once before 2.7, which has
- *   stream_close_delay.
+ * - A load finishes requests under way with the old configuration, without limit of time (no
+ *   grace_period on purpose, since it would cut other services' downloads).  Web sockets are closed
+ *   at once before 2.7, which has stream_close_delay.
  * - It takes over unix sockets that a killed one left behind.
  */
 
@@ -114,82 +113,99 @@ static void caddy_main(const struct proxy_main *m, struct str *out)
 		c->http_port, c->https_port);
 }
 
-static void add_transport(const struct proxy_render *r, struct str *out)
+static void add_options(const struct proxy_render *r, int replicas, struct str *out);
+
+/* The names of a slot's containers into variables, and the proxying to them. */
+static void add_slot(const struct proxy_render *r, int slot, struct str *out)
+{
+	const struct proxy_slot *s = &r->svc->slots[slot];
+	char letter = "ab"[slot];
+	if (s->replicas == 0) {
+		str_add(out, "\t\t\t\terror 503\n");
+		return;
+	}
+	for (int i = 0; i < s->replicas; i++) {
+		str_addf(out,
+			"\t\t\t\t@%c%d file {\n\t\t\t\t\troot " PROXY_ETC "/live/%s/%c/%d\n"
+			"\t\t\t\t\ttry_files /*\n\t\t\t\t}\n"
+			"\t\t\t\tvars @%c%d %s_%c%d {http.matchers.file.relative}\n",
+			letter, i, r->sid, letter, i, letter, i, r->sid, letter, i);
+	}
+	str_add(out, "\t\t\t\treverse_proxy");
+	for (int i = 0; i < s->replicas; i++) {
+		/* The file's path begins with the slash that separates network and address. */
+		str_addf(out, " tcp{http.vars.%s_%c%d}:%d", r->sid, letter, i, s->port);
+	}
+	str_add(out, " {\n");
+	add_options(r, s->replicas, out);
+	str_add(out, "\t\t\t\t}\n");
+}
+
+static void add_options(const struct proxy_render *r, int replicas, struct str *out)
 {
 	const struct proxy_service *s = r->svc;
+	const char *t = "\t\t\t\t\t";
 	int ms = s->response_timeout_ms > 0 ? s->response_timeout_ms : 30000;
-	if (s->live.len > 1) {
-		str_add(out, "\t\t\tfail_duration 2s\n");
+	str_addf(out, "%slb_policy least_conn\n%slb_try_duration %dms\n%slb_try_interval 100ms\n",
+		t, t, RETRY_MS, t);
+	if (replicas > 1) {
+		str_addf(out, "%sfail_duration 2s\n", t);
 	}
 	if (s->forward_headers) {
-		str_add(out, "\t\t\ttrusted_proxies 0.0.0.0/0 ::/0\n");
+		str_addf(out, "%strusted_proxies 0.0.0.0/0 ::/0\n", t);
 	}
+	/* Of an unknown version no option that some refuse. */
 	if (r->version >= V_2_7) {
-		str_addf(out, "%s%s\t\t\tstream_close_delay 1h\n",
-			s->buffer_requests ? "\t\t\trequest_buffers 1MiB\n" : "",
-			s->buffer_responses ? "\t\t\tresponse_buffers 1MiB\n" : "");
-	} else if (r->version > 0) { /* of an unknown version no option that some refuse */
-		str_addf(out, "%s%s", s->buffer_requests ? "\t\t\tbuffer_requests\n" : "",
-			s->buffer_responses ? "\t\t\tbuffer_responses\n" : "");
+		if (s->buffer_requests) {
+			str_addf(out, "%srequest_buffers 1MiB\n", t);
+		}
+		if (s->buffer_responses) {
+			str_addf(out, "%sresponse_buffers 1MiB\n", t);
+		}
+		str_addf(out, "%sstream_close_delay 1h\n", t);
+	} else if (r->version > 0) {
+		str_addf(out, "%s%s%s%s", s->buffer_requests ? t : "",
+			s->buffer_requests ? "buffer_requests\n" : "", s->buffer_responses ? t : "",
+			s->buffer_responses ? "buffer_responses\n" : "");
 	}
 	str_addf(out,
-		"\t\t\ttransport http {\n\t\t\t\tdial_timeout 2s\n\t\t\t\tkeepalive %ds\n"
-		"\t\t\t\tresponse_header_timeout %dms\n\t\t\t}\n",
-		KEEPALIVE_S, ms);
-}
-
-static void add_upstreams(const struct proxy_render *r, const struct strvec *names, struct str *out)
-{
-	VEC_FOREACH (names, i) {
-		str_addf(out, " %s:%d", names->p[i], r->svc->app_port);
-	}
-}
-
-static void add_live(const struct proxy_render *r, struct str *out)
-{
-	const struct proxy_service *s = r->svc;
-	str_addf(out,
-		"\t\tmap \"%s|{http.reverse_proxy.upstream.hostport}|"
-		"{http.reverse_proxy.upstream.latency}\" {http.auth.user.id} {\n"
-		"\t\t\t~^(.+)$ \"${1}\"\n\t\t}\n"
-		"\t\t@unnamed not header X-Request-Id *\n"
-		"\t\trequest_header @unnamed X-Request-Id {http.request.uuid}\n",
-		r->key);
-	if (s->max_request_body > 0) {
-		str_addf(out, "\t\trequest_body {\n\t\t\tmax_size %lldB\n\t\t}\n",
-			(long long)s->max_request_body);
-	}
-	str_add(out, "\t\treverse_proxy");
-	add_upstreams(r, &s->live, out);
-	str_addf(out,
-		" {\n\t\t\tlb_policy least_conn\n\t\t\tlb_try_duration %dms\n"
-		"\t\t\tlb_try_interval 100ms\n",
-		RETRY_MS);
-	add_transport(r, out);
-	str_add(out, "\t\t}\n");
+		"%stransport http {\n%s\tdial_timeout 2s\n%s\tkeepalive %ds\n"
+		"%s\tresponse_header_timeout %dms\n%s}\n",
+		t, t, t, KEEPALIVE_S, t, ms, t);
 }
 
 static void caddy_service(const struct proxy_render *r, struct str *out)
 {
 	const struct proxy_service *s = r->svc;
-	str_addf(out, "(svc_%s) {\n\troute {\n", r->sid);
-	if (s->draining.len > 0) {
-		/* Who guesses it reaches a container of the same service: no harm. */
-		str_addf(out, "\t\t@never_%s header X-Deploy-Never %s\n\t\treverse_proxy @never_%s",
-			r->sid, r->id, r->sid);
-		add_upstreams(r, &s->draining, out);
-		str_add(out, "\n");
-	}
-	if (s->maintenance || s->live.len == 0) {
-		str_add(out, "\t\theader Retry-After 60\n");
-		add_page(out, "\t\t", "Down for maintenance",
-			s->maintenance_message ? s->maintenance_message : PROXY_DEFAULT_MAINTENANCE,
-			"503");
-	} else {
-		add_live(r, out);
+	str_addf(out,
+		"(svc_%s) {\n\troute {\n"
+		"\t\t@away file {\n\t\t\troot " PROXY_ETC "/live/%s\n"
+		"\t\t\ttry_files /maintenance.html\n\t\t}\n"
+		"\t\thandle @away {\n\t\t\troute {\n"
+		"\t\t\t\theader Retry-After 60\n\t\t\t\theader Cache-Control no-store\n"
+		"\t\t\t\troot * " PROXY_ETC "/live/%s\n\t\t\t\trewrite * /maintenance.html\n"
+		"\t\t\t\tmethod GET\n"
+		"\t\t\t\tfile_server {\n\t\t\t\t\tstatus 503\n\t\t\t\t}\n\t\t\t}\n\t\t}\n"
+		"\t\tmap \"%s|{http.reverse_proxy.upstream.hostport}|"
+		"{http.reverse_proxy.upstream.latency}\" {http.auth.user.id} {\n"
+		"\t\t\t~^(.+)$ \"${1}\"\n\t\t}\n"
+		"\t\t@unnamed not header X-Request-Id *\n"
+		"\t\trequest_header @unnamed X-Request-Id {http.request.uuid}\n",
+		r->sid, r->sid, r->sid, r->key);
+	if (s->max_request_body > 0) {
+		str_addf(out, "\t\trequest_body {\n\t\t\tmax_size %lldB\n\t\t}\n",
+			(long long)s->max_request_body);
 	}
 	str_addf(out,
-		"\t}\n}\nhttp://%s." PROXY_ID_HOST " {\n\tbind unix/" PROXY_RUN "/probe.sock\n"
+		"\t\t@slot_a file {\n\t\t\troot " PROXY_ETC "/live/%s\n\t\t\ttry_files /A/\n"
+		"\t\t}\n\t\thandle @slot_a {\n\t\t\troute {\n",
+		r->sid);
+	add_slot(r, 0, out);
+	str_add(out, "\t\t\t}\n\t\t}\n\t\thandle {\n\t\t\troute {\n");
+	add_slot(r, 1, out);
+	str_addf(out,
+		"\t\t\t}\n\t\t}\n\t}\n}\n"
+		"http://%s." PROXY_ID_HOST " {\n\tbind unix/" PROXY_RUN "/probe.sock\n"
 		"\trespond \"%s\" 200\n}\n",
 		r->sid, r->id);
 }
@@ -302,17 +318,35 @@ static int caddy_reload(struct proxy *p, struct error *err)
 	return rc;
 }
 
-/* "name:port" is one of names? */
-static bool is_one(const char *address, const struct strvec *names)
+/* Which slots the names are in, as a set of bits. */
+static unsigned slots_of(const struct proxy *p, const struct strvec *names)
 {
-	const char *colon = strrchr(address, ':');
-	size_t n = colon ? (size_t)(colon - address) : strlen(address);
+	unsigned set = 0;
 	VEC_FOREACH (names, i) {
-		if (strlen(names->p[i]) == n && memcmp(names->p[i], address, n) == 0) {
-			return true;
+		if (strvec_has(&p->state.live, names->p[i])) {
+			set |= 1U << p->state.slot;
+		} else if (strvec_has(&p->state.draining, names->p[i])) {
+			set |= 1U << !p->state.slot;
 		}
 	}
-	return false;
+	return set;
+}
+
+/* The count of an upstream, known by its text in the configuration: tcp{http.vars.<sid>_a0}:3000.
+ */
+static int in_flight_of(const json_t *upstreams, const char *address)
+{
+	int most = 0;
+	size_t i;
+	json_t *u;
+	json_array_foreach((json_t *)(uintptr_t)upstreams, i, u)
+	{
+		if (str_eq(json_str_at(u, "address", ""), address)) {
+			int n = (int)json_int_at(u, "num_requests", 0);
+			most = n > most ? n : most; /* some versions have it twice */
+		}
+	}
+	return most;
 }
 
 static int caddy_in_flight(
@@ -324,24 +358,22 @@ static int caddy_in_flight(
 		.method = "GET",
 		.target = "/reverse_proxy/upstreams",
 		.timeout_ms = PROXY_TIMEOUT_MS};
-	int rc = proxy_http(p, &req, &reply, err);
+	unsigned set = slots_of(p, names);
+	*count = 0;
+	int rc = set ? proxy_http(p, &req, &reply, err) : 0;
 	CLEANUP_JSON json_t *j = NULL;
-	if (rc == 0) {
+	if (rc == 0 && set) {
 		j = json_parse(str_c(&reply.body), reply.body.len, "caddy's upstreams", err);
 		rc = j ? 0 : -1;
 	}
-	size_t i, live = 0;
-	json_t *u;
-	*count = 0;
-	json_array_foreach(j, i, u)
-	{
-		const char *address = json_str_at(u, "address", "");
-		if (is_one(address, names)) {
-			*count += (int)json_int_at(u, "num_requests", 0);
+	for (int slot = 0; rc == 0 && slot < 2; slot++) {
+		const struct proxy_slot *s = &p->state.slots[slot];
+		for (int i = 0; (set & 1U << slot) && i < s->replicas; i++) {
+			CLEANUP_FREE char *address = xasprintf(
+				"tcp{http.vars.%s_%c%d}:%d", p->sid, "ab"[slot], i, s -> port);
+			*count += in_flight_of(j, address);
 		}
-		live += is_one(address, &p->state.live) ? 1 : 0;
 	}
-	p->stale = rc == 0 && !p->state.maintenance && live < p->state.live.len;
 	http_reply_fini(&reply);
 	return rc;
 }
@@ -372,6 +404,7 @@ const struct proxy_driver proxy_caddy = {
 	.ext = "caddy",
 	.main = "Caddyfile",
 	.default_image = "caddy:2",
+	.slots = true,
 	.check = caddy_check,
 	.render_main = caddy_main,
 	.render_service = caddy_service,

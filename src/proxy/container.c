@@ -26,7 +26,7 @@
 #define EXEC_MAX     ((size_t)64 << 10)
 
 static const char *const folders[] = {
-	"services", "hosts", "certs", "next", "check", "run", "log", "data", NULL};
+	"services", "hosts", "live", "certs", "next", "check", "run", "log", "data", NULL};
 
 /* What is there. */
 struct seen {

@@ -20,6 +20,18 @@ VEC_TYPE(proxy_files, struct proxy_file);
 
 VEC_TYPE(proxy_pids, int);
 
+/* slots.c: what is live, as a switch sets it and takes it back. Owned. */
+struct proxy_turn {
+	int slot;
+	bool away; /* maintenance */
+	char *message, *release;
+	struct strvec live, draining; /* of that slot, and of the other */
+};
+
+struct proxy_slot_reads {
+	const struct sftp_op *marker, *sets[2], *away, *message;
+};
+
 struct proxy {
 	struct host *host;
 	struct proxy_config config;
@@ -35,7 +47,11 @@ struct proxy {
 	struct proxy_files staged; /* complete in next/<key>/, one rename away */
 	struct proxy_files seen;   /* those of the service's files that were read, as on disk */
 	int64_t reloaded_ms;       /* clock_mono_ms() of the last reload; 0: none */
-	bool stale;                /* caddy: another load undid ours */
+	bool unsure; /* it may run something else than the files say: load in any case */
+	struct proxy_turn undo_turn;
+	char *filled; /* what lies in the slot that is not live; NULL: nothing that we know of */
+	pthread_t settler;
+	bool settling;
 	struct ssh_pending *pending;
 	const char *pending_socket;
 	/* nginx: the master and its workers before the reload, as the host sees them. */
@@ -101,6 +117,27 @@ long proxy_facts_version(const char *text, size_t len);
 /* proxy.c: without reading anything. */
 ERROR_CHECKED struct proxy *proxy_new(struct host *h, const struct proxy_config *pc,
 	const char *service, const char *destination, struct error *err);
+
+/* slots.c: only for drivers that have them. */
+void proxy_slots_queue(
+	struct sftp_batch *b, const char *folder, const char *sid, struct proxy_slot_reads *r);
+void proxy_slots_take(const struct proxy_slot_reads *r, struct proxy_state *st);
+/* Which slot `full` goes to: the live one when its containers are live already, else the other. */
+void proxy_slots_choose(const struct proxy *p, struct proxy_service *full);
+/* Fills the slot that `full` goes to, which is not live. */
+ERROR_CHECKED int proxy_slots_fill(
+	struct proxy *p, const struct proxy_service *full, struct error *err);
+bool proxy_slots_filled(const struct proxy *p, const struct proxy_service *full);
+ERROR_CHECKED int proxy_slots_turn(struct proxy *p, const struct proxy_turn *to, struct error *err);
+void proxy_slots_remove(struct proxy *p, struct sftp_batch *b);
+void proxy_turn_of_state(struct proxy_turn *t, const struct proxy_state *st);
+void proxy_turn_of_service(
+	struct proxy_turn *t, const struct proxy *p, const struct proxy_service *full);
+void proxy_turn_into_state(const struct proxy_turn *t, struct proxy_state *st);
+void proxy_turn_fini(struct proxy_turn *t);
+/* Makes a turn survive a power cut, beside other work; end waits for it. */
+void proxy_settle_begin(struct proxy *p);
+void proxy_settle_end(struct proxy *p);
 
 static inline char *take_text(char **s)
 {

@@ -2,9 +2,10 @@
 /*
  * One service on one host: what is there, stage, switch, put back.
  *
- * The order of a switch: all files lie complete in next/<key>/ (fsynced); they are renamed over the
- * live ones in one flight, the fragment first, since the others may refer to what it defines; the
- * proxy loads; the new containers answer through it.  Whatever fails puts the old texts back.
+ * The order of a switch without slots (nginx): all files lie complete in next/<key>/ (fsynced);
+ * they are renamed over the live ones in one flight, the fragment first, since the others may refer
+ * to what it defines; the proxy loads; the new containers answer through it.  Whatever fails puts
+ * the old texts back. With slots (caddy, see slots.c) a usual push changes no file that is loaded.
  */
 #include "internal.h"
 
@@ -36,6 +37,7 @@ static int read_others(struct proxy *p, const struct sftp_op *list, struct error
 {
 	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
 	struct sftp_op *ops[MAX_SERVICES];
+	struct proxy_slot_reads slots[MAX_SERVICES];
 	for (size_t i = 0; list->status == SFTP_OK && i < list->entries.len; i++) {
 		CLEANUP_FREE char *key = key_of(p, list->entries.p[i].name);
 		if (key && !str_eq(key, p->key) && p->others.len < MAX_SERVICES) {
@@ -44,6 +46,10 @@ static int read_others(struct proxy *p, const struct sftp_op *list, struct error
 			CLEANUP_FREE char *path = proxy_path(p, relative);
 			struct proxy_other o = {.key = take_text(&key)};
 			ops[p->others.len] = sftp_read(b, path, PROXY_MAX_FRAGMENT);
+			if (p->driver->slots) {
+				CLEANUP_FREE char *sid = proxy_sid(o.key);
+				proxy_slots_queue(b, p->root, sid, &slots[p->others.len]);
+			}
 			vec_push(&p->others, o);
 		}
 	}
@@ -52,6 +58,9 @@ static int read_others(struct proxy *p, const struct sftp_op *list, struct error
 		if (ops[i]->status == SFTP_OK) {
 			proxy_state_parse(
 				&p->others.p[i].state, str_c(&ops[i]->data), ops[i]->data.len);
+		}
+		if (p->driver->slots) {
+			proxy_slots_take(&slots[i], &p->others.p[i].state);
 		}
 	}
 	sftp_batch_free(b);
@@ -62,12 +71,14 @@ static int read_others(struct proxy *p, const struct sftp_op *list, struct error
 struct proxy_opening {
 	struct proxy *p;
 	const struct sftp_op *fragment, *facts, *list;
+	struct proxy_slot_reads slots;
 };
 
-/* Paths below the home folder: SFTP begins there, and the home may not be known yet. */
+/* Relative to the home folder while that is not known yet: SFTP begins there. */
 static char *home_path(const struct proxy *p, const char *relative)
 {
-	return xasprintf("%s/proxy/%s/%s", HOST_STATE_DIR, p->config.driver, relative);
+	return p->root ? proxy_path(p, relative)
+		       : xasprintf("%s/proxy/%s/%s", HOST_STATE_DIR, p->config.driver, relative);
 }
 
 static int take_all(struct proxy *p, const struct proxy_opening *o, struct error *err)
@@ -83,6 +94,9 @@ static int take_all(struct proxy *p, const struct proxy_opening *o, struct error
 		proxy_state_parse(&p->state, str_c(&o->fragment->data), o->fragment->data.len);
 		/* A file of that name that is none of ours is one changed by hand. */
 		p->state.edited = p->state.edited || !p->state.present;
+	}
+	if (p->driver->slots) {
+		proxy_slots_take(&o->slots, &p->state);
 	}
 	if (o->facts->status == SFTP_OK) {
 		p->version = proxy_facts_version(str_c(&o->facts->data), o->facts->data.len);
@@ -106,6 +120,10 @@ struct proxy_opening *proxy_open_begin(struct host *h, const struct proxy_config
 	o->fragment = sftp_read(b, own, PROXY_MAX_FRAGMENT);
 	o->facts = sftp_read(b, facts, STR_MAX_LINE);
 	o->list = sftp_list(b, dir, 4 * MAX_SERVICES);
+	if (p->driver->slots) {
+		CLEANUP_FREE char *root = home_path(p, ".");
+		proxy_slots_queue(b, root, p->sid, &o->slots);
+	}
 	return o;
 }
 
@@ -176,6 +194,7 @@ void proxy_close(struct proxy *p)
 	if (!p) {
 		return;
 	}
+	proxy_settle_end(p);
 	proxy_unprepare(p);
 	VEC_FOREACH (&p->others, i) {
 		free(p->others.p[i].key);
@@ -186,6 +205,8 @@ void proxy_close(struct proxy *p)
 	proxy_files_fini(&p->seen);
 	proxy_files_fini(&p->staged);
 	proxy_files_fini(&p->undo);
+	proxy_turn_fini(&p->undo_turn);
+	free(p->filled);
 	vec_fini(&p->workers);
 	free(p->container);
 	free(p->root);
@@ -214,6 +235,7 @@ int proxy_running(struct proxy *p, bool *same, struct error *err)
 	*same = rc == 0 && p->state.present && reply.status == 200 &&
 		str_eq(str_c(&reply.body), p->state.id);
 	http_reply_fini(&reply);
+	p->unsure = rc < 0 || !*same;
 	return rc < 0 ? host_error(p->host, err) : 0;
 }
 
@@ -242,6 +264,9 @@ static void complete(
 	memset(&out->draining, 0, sizeof(out->draining));
 	strvec_copy(&out->live, &svc->live);
 	out->certificate_digest = certificate_digest(svc);
+	if (p->driver->slots) {
+		proxy_slots_choose(p, out);
+	}
 	/* Maintenance has no live upstream to send to, but its requests in flight count too. */
 	VEC_FOREACH (&p->state.live, i) {
 		if (svc->maintenance || !strvec_has(&svc->live, p->state.live.p[i])) {
@@ -448,6 +473,13 @@ static int stage(struct proxy *p, const struct proxy_service *full, struct proxy
 	return rc;
 }
 
+/* Another slot becomes live. */
+static bool flips(const struct proxy *p, const struct proxy_service *full)
+{
+	return p->driver->slots && full->live.len > 0 &&
+	       (!p->state.present || full->slot != p->state.slot);
+}
+
 int proxy_stage(struct proxy *p, const struct proxy_service *svc, struct error *err)
 {
 	struct proxy_service full;
@@ -459,8 +491,11 @@ int proxy_stage(struct proxy *p, const struct proxy_service *svc, struct error *
 			proxy_files_set(&write, change.p[i].path, change.p[i].text);
 		}
 	}
-	if (rc == 0 && svc->live.len > 0) {
+	if (rc == 0 && svc->live.len > 0 && write.len > 0) {
 		rc = write_next(p, &write, &full, err);
+	}
+	if (rc == 0 && flips(p, &full)) {
+		rc = proxy_slots_fill(p, &full, err);
 	}
 	proxy_files_fini(&change);
 	proxy_files_fini(&write);
@@ -553,19 +588,33 @@ static void reparse(struct proxy *p)
 	proxy_state_parse(&p->state, text, text ? strlen(text) : 0);
 }
 
+/* As before the last switch, in the opposite order of it. */
+static int take_back(struct proxy *p, const struct proxy_files *undo, struct error *err)
+{
+	bool slots = p->driver->slots;
+	int rc = slots ? proxy_slots_turn(p, &p->undo_turn, err) : 0;
+	if (rc == 0 && (!slots || undo->len)) {
+		rc = put_files(p, undo, err) < 0 ? -1 : p->driver->reload(p, err);
+	}
+	reparse(p);
+	if (slots) {
+		proxy_turn_into_state(&p->undo_turn, &p->state);
+	}
+	return rc;
+}
+
 /* Puts `undo` back and loads it, also when cancelled; *err keeps its cause and learns of a failure.
  */
 static void put_back(struct proxy *p, const struct proxy_files *undo, struct error *err)
 {
 	struct error second = {0};
 	cancel_shield_begin();
-	if (put_files(p, undo, &second) < 0 || p->driver->reload(p, &second) < 0) {
+	if (take_back(p, undo, &second) < 0) {
 		CLEANUP_FREE char *line =
 			xasprintf("the old configuration could not be put back: %s", second.text);
 		error_detail(err, line, strlen(line));
 	}
 	cancel_shield_end();
-	reparse(p);
 }
 
 /* A host name, path and prefix by which users reach the service. */
@@ -619,21 +668,63 @@ static int verify(struct proxy *p, const struct proxy_service *s, struct error *
 	}
 }
 
+/* New files and a load: what a switch is without slots, and what makes room for one with them. */
+static int load_files(struct proxy *p, const struct proxy_files *change, struct error *err)
+{
+	if (p->driver->slots && !change->len && !p->unsure) {
+		return 0;
+	}
+	if (p->driver->slots) {
+		proxy_prepare(p, "admin.sock");
+	}
+	int rc = put_files(p, change, err) < 0 ? -1 : p->driver->reload(p, err);
+	p->unsure = rc < 0;
+	reparse(p);
+	return rc;
+}
+
+/* With slots: the turn comes after the load, except for the first, when nothing is served yet. */
+static int load_and_turn(struct proxy *p, const struct proxy_service *full,
+	const struct proxy_files *change, struct error *err)
+{
+	struct proxy_turn turn;
+	bool first = !p->state.present;
+	proxy_turn_of_service(&turn, p, full);
+	int rc = 0;
+	if (flips(p, full) && !proxy_slots_filled(p, full)) {
+		rc = proxy_slots_fill(p, full, err);
+	}
+	if (rc == 0 && first) {
+		rc = proxy_slots_turn(p, &turn, err);
+	}
+	if (rc == 0) {
+		rc = load_files(p, change, err);
+	}
+	if (rc == 0) {
+		proxy_prepare(p, "probe.sock");
+		rc = first ? 0 : proxy_slots_turn(p, &turn, err);
+	}
+	if (rc == 0) {
+		proxy_turn_into_state(&turn, &p->state);
+		proxy_settle_begin(p);
+	}
+	free(p->filled);
+	p->filled = NULL;
+	proxy_turn_fini(&turn);
+	return rc;
+}
+
 static int do_switch(struct proxy *p, const struct proxy_service *full,
 	const struct proxy_files *change, struct error *err)
 {
 	proxy_files_fini(&p->undo);
+	proxy_turn_fini(&p->undo_turn);
 	remember(p, change, &p->undo);
+	proxy_turn_of_state(&p->undo_turn, &p->state);
 	p->can_undo = true;
-	if (p->driver == &proxy_caddy) {
-		proxy_prepare(p, "admin.sock");
-	}
-	int rc = put_files(p, change, err);
+	int rc =
+		p->driver->slots ? load_and_turn(p, full, change, err) : load_files(p, change, err);
 	if (rc == 0) {
-		rc = p->driver->reload(p, err);
-	}
-	if (rc == 0) {
-		reparse(p);
 		rc = verify(p, full, err);
 	}
 	if (rc < 0) {
@@ -669,12 +760,9 @@ int proxy_switch_back(struct proxy *p, struct error *err)
 	if (!p->can_undo) {
 		return 0;
 	}
-	int rc = put_files(p, &p->undo, err);
-	if (rc == 0) {
-		rc = p->driver->reload(p, err);
-	}
+	proxy_settle_end(p);
+	int rc = take_back(p, &p->undo, err);
 	p->can_undo = rc < 0;
-	reparse(p);
 	return rc < 0 ? host_error(p->host, err) : 0;
 }
 
@@ -691,21 +779,14 @@ int proxy_drain(
 	struct proxy *p, const struct strvec *names, int timeout_ms, int *left, struct error *err)
 {
 	int64_t until = clock_mono_ms() + timeout_ms;
-	int pause = 20, reloads = 0;
+	int pause = 20;
 	for (;;) {
 		if (proxy_in_flight(p, names, left, err) < 0 || cancel_check(err) < 0) {
 			return -1;
 		}
-		if (p->stale && reloads++ < 3) {
-			/* Another push's load had read our fragment before we replaced it. */
-			p->stale = false;
-			if (p->driver->reload(p, err) < 0) {
-				return host_error(p->host, err);
-			}
-			continue;
-		}
 		int64_t now = clock_mono_ms();
 		if (*left == 0 || now >= until) {
+			proxy_settle_end(p);
 			return 0;
 		}
 		clock_sleep_ms(until - now < pause ? (int)(until - now) : pause);
@@ -722,6 +803,12 @@ int proxy_remove_service(struct proxy *p, struct error *err)
 	int rc = put_files(p, &gone, err);
 	if (rc == 0 && gone.len && proxy_running(p, &same, &ignored) == 0) {
 		rc = p->driver->reload(p, err);
+	}
+	if (rc == 0 && p->driver->slots) {
+		struct sftp_batch *b = sftp_batch_new(p->host->sftp);
+		proxy_slots_remove(p, b);
+		rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
+		sftp_batch_free(b);
 	}
 	reparse(p);
 	proxy_files_fini(&gone);

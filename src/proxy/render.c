@@ -120,6 +120,18 @@ char *proxy_shape(const struct proxy_driver *d, const struct proxy_service *s, l
 	return xstrndup(hex, 16);
 }
 
+static json_t *slots_json(const struct proxy_service *s)
+{
+	json_t *a = json_array();
+	for (int i = 0; i < 2; i++) {
+		json_t *one = json_object();
+		json_object_set_new(one, "replicas", json_integer(s->slots[i].replicas));
+		json_object_set_new(one, "port", json_integer(s->slots[i].port));
+		json_array_append_new(a, one);
+	}
+	return a;
+}
+
 static json_t *header_json(const struct proxy_driver *d, const struct proxy_render *r)
 {
 	const struct proxy_service *s = r->svc;
@@ -129,7 +141,15 @@ static json_t *header_json(const struct proxy_driver *d, const struct proxy_rend
 	json_object_set_new(j, "driver", json_string(d->name));
 	json_object_set_new(j, "service", json_string(s->service));
 	json_object_set_new(j, "destination", text_or_null(s->destination));
-	json_object_set_new(j, "release", text_or_null(s->release));
+	if (d->slots) {
+		json_object_set_new(j, "slots", slots_json(s));
+	} else {
+		json_object_set_new(j, "release", text_or_null(s->release));
+		json_object_set_new(j, "live", strings(&s->live));
+		json_object_set_new(j, "draining", strings(&s->draining));
+		json_object_set_new(j, "maintenance", json_boolean(s->maintenance));
+		json_object_set_new(j, "message", text_or_null(s->maintenance_message));
+	}
 	json_object_set_new(j, "hosts", strings(s->hosts));
 	json_object_set_new(j, "prefixes", strings(s->prefixes));
 	json_object_set_new(j, "strip", json_boolean(s->strip_prefix));
@@ -137,10 +157,6 @@ static json_t *header_json(const struct proxy_driver *d, const struct proxy_rend
 	json_object_set_new(j, "tls", json_string(tls_names[s->tls]));
 	json_object_set_new(j, "certificate", text_or_null(s->certificate_digest));
 	json_object_set_new(j, "redirect", json_boolean(s->ssl_redirect));
-	json_object_set_new(j, "live", strings(&s->live));
-	json_object_set_new(j, "draining", strings(&s->draining));
-	json_object_set_new(j, "maintenance", json_boolean(s->maintenance));
-	json_object_set_new(j, "message", text_or_null(s->maintenance_message));
 	json_object_set_new(j, "shape", json_string(shape));
 	return j;
 }
@@ -219,6 +235,11 @@ static void read_header(struct proxy_state *st, const json_t *j)
 	st->tls = str_eq(tls, "auto")    ? CONFIG_TLS_AUTO
 		  : str_eq(tls, "given") ? CONFIG_TLS_GIVEN
 					 : CONFIG_TLS_NONE;
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *one = json_array_get(json_at(j, "slots"), i);
+		st->slots[i].replicas = (int)json_int_at(one, "replicas", 0);
+		st->slots[i].port = (int)json_int_at(one, "port", 0);
+	}
 	read_strings(json_at(j, "hosts"), &st->hosts);
 	read_strings(json_at(j, "prefixes"), &st->prefixes);
 	read_strings(json_at(j, "live"), &st->live);
