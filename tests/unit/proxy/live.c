@@ -279,7 +279,7 @@ static void load_begin(struct live *l, struct load *load, const char *mode, cons
 	assert_int_equal(access(ready, F_OK), 0);
 }
 
-static void load_end(struct load *load)
+static void load_end(struct load *load, bool strict)
 {
 	struct str text = STR_INIT(STR_MAX_FILE);
 	int status = 0;
@@ -290,8 +290,10 @@ static void load_end(struct load *load)
 	assert_non_null(j);
 	print_message("# load: %s\n", str_c(&text));
 	assert_true(json_int_at(j, "sent", 0) > 100);
-	assert_int_equal(json_int_at(j, "failed", -1), 0);
-	assert_int_equal(WEXITSTATUS(status), 0);
+	if (strict) {
+		assert_int_equal(json_int_at(j, "failed", -1), 0);
+		assert_int_equal(WEXITSTATUS(status), 0);
+	}
 	str_fini(&text);
 }
 
@@ -336,8 +338,8 @@ static void switches_without_a_lost_request(struct live *l)
 		assert_string_equal(body, want);
 		free(name);
 	}
-	load_end(&kept);
-	load_end(&fresh);
+	load_end(&kept, true);
+	load_end(&fresh, true);
 	print_message("# %s: %d switches; ms each: stage %lld, counts %lld, switch %lld, drain "
 		      "%lld, counts %lld\n",
 		l->image, n, (long long)(phase_ms[0] / n), (long long)(phase_ms[1] / n),
@@ -398,7 +400,8 @@ static void a_refused_configuration_is_put_back(struct live *l)
 	snprintf(want, sizeof(want), "v%d", l->version);
 	edit(l, file, "nonsense {\n");
 	strvec_push(&svc.live, name);
-	strvec_push(&svc.live, "second");
+	strvec_push(&svc.live, "second"); /* three: no slot has room for so many, so it is loaded */
+	strvec_push(&svc.live, "third");
 	assert_int_equal(proxy_switch(p, &svc, &e), -1);
 	print_message("# refused: %s\n", e.text);
 	assert_non_null(strstr(e.text, "refused"));
@@ -507,6 +510,34 @@ static void two_services_share_a_host(struct live *l)
 	strvec_fini(&prefixes);
 }
 
+/* Another number of containers is a load of the configuration, which caddy of Go 1.23 and newer may
+ * lose requests by: only the drain is judged. */
+static void scaling_drains_too(struct live *l)
+{
+	struct load kept;
+	load_begin(l, &kept, "--keepalive", "scale");
+	for (int i = 0; i < 2; i++) {
+		int old = l->version;
+		CLEANUP_FREE char *one = start_app(l, true);
+		CLEANUP_FREE char *two = start_app(l, true);
+		const char *extra[] = {two, NULL};
+		push(l, one, extra, true);
+		remove_app(l, old);
+		if (old > 2 && i > 0) {
+			continue;
+		}
+		CLEANUP_FREE char *three = start_app(l, true);
+		push(l, three, NULL, true);
+		remove_app(l, l->version - 1);
+		remove_app(l, l->version - 2);
+	}
+	load_end(&kept, false);
+	CLEANUP_FREE char *last = start_app(l, true);
+	push(l, last, NULL, false);
+	remove_app(l, l->version - 1);
+	remove_app(l, l->version - 2);
+}
+
 static void replicas_share_the_load(struct live *l)
 {
 	char body[256];
@@ -567,6 +598,7 @@ static void all_of(const char *driver, const char *image)
 	push(&l, name, NULL, false);
 	free(name);
 	switches_without_a_lost_request(&l);
+	scaling_drains_too(&l);
 	a_dead_container_is_refused_and_the_old_one_put_back(&l);
 	a_refused_configuration_is_put_back(&l);
 	a_hand_edited_fragment_is_told_and_mended(&l);
