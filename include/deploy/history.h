@@ -18,6 +18,7 @@
 #include "util/error.h"
 #include "util/map.h"
 #include "util/str.h"
+#include "util/vec.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -25,7 +26,8 @@
 
 #define HISTORY_MAX_BYTES   ((size_t)8 << 20) /* of one copy; older lines are compacted away */
 #define HISTORY_COMPACT_AT  ((size_t)1 << 20)
-#define HISTORY_COMPACT_KEEP 500 /* releases */
+#define HISTORY_COMPACT_TO   ((size_t)256 << 10) /* so that it is not compacted each time */
+#define HISTORY_COMPACT_KEEP 500 /* older releases, without their configuration */
 #define RELEASE_ID_HEX	    16
 
 enum release_outcome {
@@ -52,7 +54,8 @@ struct release {
 	long runs;	  /* release whose containers serve: its own number, or that rolled back to */
 	long replaced;	  /* number that was live before, 0: none */
 	char *error;	  /* why it failed, or NULL */
-	struct strmap hosts; /* host -> "ok" or what happened */
+	struct strmap hosts; /* host -> "ok" or what happened; those that it was for (empty: all) */
+	struct strvec roles; /* those that it was for, when --roles chose; empty: all */
 	json_t *config;	  /* resolved manifest without secrets, or NULL */
 	struct strmap env_digests; /* secret name -> keyed digest, never the value */
 	int64_t requests, failed_requests; /* during the switch; -1: not counted */
@@ -90,15 +93,32 @@ void history_end_line(const struct release *r, struct str *out);
 /* The release that is live: the last one that took the traffic; NULL when there is none. */
 const struct release *history_live(const struct history *h);
 const struct release *history_find(const struct history *h, long number);
+
+/* Was it (or is it, when pending) for this role on this host? */
+bool release_covers(const struct release *r, const char *host, const char *role);
+/*
+ * The release whose containers run as `role` on `host` while `r` is live.  Mostly r->runs; but to go
+ * back to a release that --hosts or --roles kept from here is to go back to what ran here then.
+ */
+long history_runs(
+	const struct history *h, const struct release *r, const char *host, const char *role);
+/* The release whose containers serve as `role` on `host` now; 0: none.  Hosts and roles may differ:
+ * pushes with --hosts or --roles move only a part. */
+long history_serving(const struct history *h, const char *host, const char *role);
 /* A number ("7", "v7") or a version or an unambiguous beginning of one; the newest such. */
 const struct release *history_lookup(const struct history *h, const char *what);
 long history_next_number(const struct history *h);
 /*
- * Where `rollback` without an argument goes: to what the release whose containers run now replaced
+ * Where `rollback` without an argument goes: to what the release whose containers run while `live` is
+ * live (NULL: no release) replaced
  * when it was pushed; where that is not on record, the newest good one before it.  Going back twice
  * goes back further, never forward to what was left.  NULL when there is none.
  */
-const struct release *history_previous_good(const struct history *h);
+const struct release *history_previous_good(const struct history *h, const struct release *live);
+
+/* The newest releases that fit into HISTORY_COMPACT_TO, then of older ones those that took the
+ * traffic, without their configuration: lines that parse to a history, in place of all of `h`. */
+void history_compacted(const struct history *h, struct str *out);
 /* Took the traffic at some time, with containers of its own. */
 bool release_was_good(const struct release *r);
 

@@ -126,8 +126,10 @@ void plan_fini(struct plan *p);
 ERROR_CHECKED int plan_mend(const struct plan_request *req, struct plan *p, struct error *err);
 /* A push or, with back_to, a rollback; on hosts with nothing to mend. */
 ERROR_CHECKED int plan_release(const struct plan_request *req, struct plan *p, struct error *err);
+/* Only the removal of retired containers and images beyond retain_containers (`deploy prune`). */
+void plan_prune(const struct plan_request *req, struct plan *p);
 
-/* The containers that serve a role of release `runs` on a host, by replica. Borrowed names. */
+/* The containers of a role of release `runs` on a host, by replica, running or not. */
 void plan_serving(const struct plan_host *h, const struct config_role *role, long runs,
 	struct strvec *names);
 

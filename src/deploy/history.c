@@ -49,6 +49,7 @@ void release_fini(struct release *r)
 	free(r->config_digest);
 	free(r->error);
 	strmap_fini(&r->hosts);
+	strvec_fini(&r->roles);
 	strmap_fini(&r->env_digests);
 	json_decref(r->config);
 	memset(r, 0, sizeof(*r));
@@ -70,6 +71,8 @@ void release_copy(struct release *to, const struct release *from)
 	to->error = xstrdup(from->error);
 	memset(&to->hosts, 0, sizeof(to->hosts));
 	strmap_copy(&to->hosts, &from->hosts);
+	to->roles = (struct strvec){0};
+	strvec_copy(&to->roles, &from->roles);
 	memset(&to->env_digests, 0, sizeof(to->env_digests));
 	strmap_copy(&to->env_digests, &from->env_digests);
 	to->config = json_deep_copy(from->config);
@@ -102,8 +105,9 @@ static struct release *insert(struct history *h, long number, const char *id)
 		h->p = xrealloc(h->p, h->cap * sizeof(*h->p));
 	}
 	size_t at = h->len;
-	while (at > 0 && (h->p[at - 1].number > number ||
-				 (h->p[at - 1].number == number && strcmp(h->p[at - 1].id, id) > 0))) {
+	while (at > 0 &&
+		(h->p[at - 1].number > number ||
+			(h->p[at - 1].number == number && strcmp(h->p[at - 1].id, id) > 0))) {
 		at--;
 	}
 	memmove(&h->p[at + 1], &h->p[at], (h->len - at) * sizeof(*h->p));
@@ -127,9 +131,22 @@ static void set_map(struct strmap *map, json_t *object)
 {
 	const char *key;
 	json_t *value;
-	json_object_foreach (object, key, value) {
+	json_object_foreach(object, key, value)
+	{
 		if (json_is_string(value)) {
 			strmap_set(map, key, json_string_value(value));
+		}
+	}
+}
+
+static void set_list(struct strvec *list, const json_t *array)
+{
+	size_t i;
+	json_t *value;
+	json_array_foreach(array, i, value)
+	{
+		if (json_is_string(value)) {
+			strvec_push(list, json_string_value(value));
 		}
 	}
 }
@@ -184,6 +201,7 @@ static bool apply_begin(struct history *h, const json_t *j)
 	}
 	set_map(&r->env_digests, json_object_get(j, "env_digests"));
 	set_map(&r->hosts, json_object_get(j, "hosts"));
+	set_list(&r->roles, json_object_get(j, "roles"));
 	apply_common(r, j);
 	return true;
 }
@@ -281,7 +299,11 @@ void history_missing(const struct history *h, const struct history *copy, struct
 		if (!theirs) {
 			history_begin_line(r, out);
 		}
-		if (r->outcome != RELEASE_PENDING && (!theirs || theirs->outcome != r->outcome)) {
+		/* Only an end that the copy would heed: see apply_end(). */
+		bool ended = theirs && theirs->outcome != RELEASE_PENDING;
+		if (r->outcome != RELEASE_PENDING &&
+			(!ended ||
+				(r->outcome == RELEASE_LIVE && theirs->outcome != RELEASE_LIVE))) {
 			history_end_line(r, out);
 		}
 	}
@@ -343,6 +365,13 @@ static void put_begin_fields(json_t *j, const struct release *r)
 	}
 	put_map(j, "env_digests", &r->env_digests);
 	put_map(j, "hosts", &r->hosts);
+	if (r->roles.len > 0) {
+		json_t *roles = json_array();
+		VEC_FOREACH (&r->roles, i) {
+			json_array_append_new(roles, json_string(r->roles.p[i]));
+		}
+		json_object_set_new(j, "roles", roles);
+	}
 	if (r->config) {
 		json_object_set(j, "config", r->config);
 	}
@@ -393,8 +422,7 @@ json_t *release_to_json(const struct release *r)
 	put_time(j, "started", r->started_ms);
 	if (r->finished_ms) {
 		put_time(j, "finished", r->finished_ms);
-		json_object_set_new(
-			j, "duration_ms", json_integer(r->finished_ms - r->started_ms));
+		json_object_set_new(j, "duration_ms", json_integer(r->finished_ms - r->started_ms));
 	}
 	put_end_fields(j, r);
 	return j;
@@ -418,6 +446,43 @@ const struct release *history_find(const struct history *h, long number)
 		}
 	}
 	return NULL;
+}
+
+bool release_covers(const struct release *r, const char *host, const char *role)
+{
+	return (r->hosts.len == 0 || strmap_get(&r->hosts, host)) &&
+	       (r->roles.len == 0 || strvec_has(&r->roles, role));
+}
+
+long history_runs(
+	const struct history *h, const struct release *r, const char *host, const char *role)
+{
+	long wanted = r->runs;
+	if (wanted == r->number && release_covers(r, host, role)) {
+		return wanted;
+	}
+	for (size_t i = h->len; i-- > 0;) {
+		const struct release *p = &h->p[i];
+		if (p->number > wanted || p->number >= r->number || p->outcome != RELEASE_LIVE ||
+			!release_covers(p, host, role)) {
+			continue;
+		}
+		if (p->runs == p->number) {
+			return p->number;
+		}
+		wanted = p->runs; /* a rollback was what ran here then */
+	}
+	return r->runs; /* nothing ran here then: a copy of its containers does */
+}
+
+long history_serving(const struct history *h, const char *host, const char *role)
+{
+	for (size_t i = h->len; i-- > 0;) {
+		if (h->p[i].outcome == RELEASE_LIVE && release_covers(&h->p[i], host, role)) {
+			return history_runs(h, &h->p[i], host, role);
+		}
+	}
+	return 0;
 }
 
 const struct release *history_lookup(const struct history *h, const char *what)
@@ -462,19 +527,50 @@ static const struct release *good_owner(const struct history *h, const struct re
 	return owner && release_was_good(owner) ? owner : NULL;
 }
 
-const struct release *history_previous_good(const struct history *h)
+const struct release *history_previous_good(const struct history *h, const struct release *live)
 {
-	const struct release *runs = good_owner(h, history_live(h));
+	const struct release *runs = good_owner(h, live);
 	if (!runs) {
 		return NULL;
 	}
 	/* What it replaced when it came: not what had been left by a rollback before. */
 	const struct release *before = good_owner(h, history_find(h, runs->replaced));
 	for (size_t i = h->len; !before && i-- > 0;) {
-		/* Not on record, as in a rebuilt history: the order of the numbers is all there is. */
+		/* Not on record, as in a rebuilt history: the order of the numbers is all there is.
+		 */
 		if (h->p[i].number < runs->number && release_was_good(&h->p[i])) {
 			before = &h->p[i];
 		}
 	}
 	return before;
+}
+
+static void add_both_lines(const struct release *r, struct str *out)
+{
+	history_begin_line(r, out);
+	if (r->outcome != RELEASE_PENDING) {
+		history_end_line(r, out);
+	}
+}
+
+void history_compacted(const struct history *h, struct str *out)
+{
+	CLEANUP_STR struct str tail = STR_INIT(HISTORY_MAX_BYTES);
+	size_t first = h->len;
+	while (first > 0 && tail.len < HISTORY_COMPACT_TO) {
+		add_both_lines(&h->p[--first], &tail);
+	}
+	/* A host that pushes with --hosts leave out may serve an old one still. */
+	size_t kept = 0;
+	for (size_t i = first; i-- > 0;) {
+		kept += h->p[i].outcome == RELEASE_LIVE;
+	}
+	for (size_t i = 0; i < h->len; i++) {
+		struct release slim = h->p[i]; /* borrows all */
+		if (i < first && (slim.outcome != RELEASE_LIVE || kept-- > HISTORY_COMPACT_KEEP)) {
+			continue;
+		}
+		slim.config = i < first ? NULL : slim.config;
+		add_both_lines(&slim, out);
+	}
 }

@@ -11,18 +11,6 @@
 #define RECORD_TIMEOUT_MS 15000
 #define AUDIT_MAX	  ((size_t)4 << 20)
 
-/* The whole history, the newest HISTORY_COMPACT_KEEP releases of it. */
-static void compacted(const struct history *h, struct str *out)
-{
-	size_t first = h->len > HISTORY_COMPACT_KEEP ? h->len - HISTORY_COMPACT_KEEP : 0;
-	for (size_t i = first; i < h->len; i++) {
-		history_begin_line(&h->p[i], out);
-		if (h->p[i].outcome != RELEASE_PENDING) {
-			history_end_line(&h->p[i], out);
-		}
-	}
-}
-
 static void queue_key(struct deployment *d, struct target *t, struct sftp_batch *b)
 {
 	if (!t->seen.key_there) {
@@ -46,7 +34,7 @@ static int write_history(struct deployment *d, struct target *t, void *ctx, stru
 	sftp_mkdirs(b, dir, 0700);
 	queue_key(d, t, b);
 	if (compact) {
-		compacted(&d->history, &text);
+		history_compacted(&d->history, &text);
 		sftp_write(b, path, str_c(&text), text.len, 0600);
 	} else {
 		history_missing(&d->history, &t->seen.history, &text);

@@ -10,24 +10,6 @@
 
 #define STATE_MAX_ENTRIES 1000
 
-/* What a rollback to the live release would prune is what is beyond retain_containers now. */
-static int plan_pruning(struct deployment *d, struct plan_hosts *hosts, struct plan *plan,
-	struct error *err)
-{
-	const struct release *live = history_live(&d->history);
-	const struct release *serves = live ? history_find(&d->history, live->runs) : NULL;
-	if (!serves) {
-		return 0;
-	}
-	state_hosts(d, hosts);
-	struct plan_request req = {.config = d->config,
-		.history = &d->history,
-		.hosts = hosts,
-		.roles = &d->roles,
-		.back_to = serves};
-	return plan_release(&req, plan, err);
-}
-
 int operation_prune(struct deployment *d, struct error *err)
 {
 	struct plan_hosts hosts = {0};
@@ -36,9 +18,10 @@ int operation_prune(struct deployment *d, struct error *err)
 	plan_init(&plan);
 	int result = deployment_begin(d, err);
 	if (result == 0) {
-		result = plan_pruning(d, &hosts, &plan, err);
-	}
-	if (result == 0) {
+		state_hosts(d, &hosts);
+		struct plan_request req = {
+			.config = d->config, .history = &d->history, .hosts = &hosts};
+		plan_prune(&req, &plan);
 		run_init(&run, d, &plan, &hosts);
 		result = deployment_each(d, run_prune, &run, err);
 		run_fini(&run);

@@ -14,7 +14,7 @@ static const struct release *choose(
 {
 	const struct release *live = history_live(&d->history);
 	const struct release *to = version ? history_lookup(&d->history, version)
-					   : history_previous_good(&d->history);
+					   : history_previous_good(&d->history, live);
 	if (!to) {
 		error_set(err, ERROR_USAGE,
 			version ? "no release with version '%s' is on record"

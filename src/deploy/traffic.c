@@ -135,7 +135,7 @@ static void stop_one(void *ctx, size_t i)
 		count(x->r, x->t);
 		return;
 	}
-	if (container_retire(x->t->host->docker, s->name, s->role->stop_timeout_ms / 1000,
+	if (container_retire(x->t->host->docker, s->name, s->role ? s->role->stop_timeout_ms / 1000 : -1,
 		    &x->errors[i]) < 0) {
 		(void)error_wrap(&x->errors[i], "stop container '%s'", s->name);
 	}

@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	}
 	(void)history_live(&h);
-	(void)history_previous_good(&h);
+	(void)history_previous_good(&h, history_live(&h));
 	(void)history_lookup(&h, "3f2a");
 	if (lock_owner_parse(text, size, &owner) == 0) {
 		lock_owner_fini(&owner);

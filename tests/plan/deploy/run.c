@@ -5,7 +5,8 @@
  * A new case is a new folder.  UPDATE=1 writes expected.txt; look at the diff before you commit it.
  *
  * state.json:
- *	"version": "v2" | "rollback": "" or "3" | "mend": true;  "force": true
+ *	"version": "v2" | "rollback": "" or "3" | "mend": true |
+ *	"prune": true;  "force": true;  "roles": ["web"]
  *	"history": events as in releases.jsonl ("time" may be left out)
  *	"hosts": {"app1": {"containers": [{"name","role","release","replica","running","image",
  *	          "digest","kind"}], "images": {"sha256:..": "tag"}, "routes": [..], "proxy": true, ...}}
@@ -95,9 +96,14 @@ static int make(const json_t *state, struct plan_request *req, struct plan *p, s
 	if (json_bool_at(state, "mend", 0)) {
 		return plan_mend(req, p, err);
 	}
+	if (json_bool_at(state, "prune", 0)) {
+		plan_prune(req, p);
+		return 0;
+	}
 	if (back) {
 		req->back_to = *back ? history_lookup(req->history, back)
-				     : history_previous_good(req->history);
+				     : history_previous_good(
+					       req->history, history_live(req->history));
 		if (!req->back_to) {
 			return error_set(err, ERROR_USAGE, "nothing to go back to");
 		}
@@ -133,7 +139,13 @@ static void plan_case(const char *dir, struct str *out)
 		read_host(&hosts, name, item);
 	}
 	read_history(&history, json_object_get(state, "history"));
-	struct plan_request req = {.config = config, .history = &history, .hosts = &hosts};
+	CLEANUP_STRVEC struct strvec roles = {0};
+	size_t i;
+	json_array_foreach (json_object_get(state, "roles"), i, item) {
+		strvec_push(&roles, json_string_value(item));
+	}
+	struct plan_request req = {
+		.config = config, .history = &history, .hosts = &hosts, .roles = &roles};
 	plan_init(&plan);
 	if (make(state, &req, &plan, &err) < 0) {
 		str_addf(out, "error: %s\n", err.text);

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an interrupted run left, and drift.  Above all: what serves is never taken away unless
+ * something else takes its place.
+ */
+#include "planner.h"
+
+#include <stdlib.h>
+
+/* Does this host send its traffic to the interrupted release already, all of it running? */
+static bool is_switched(const struct plan_request *req, const struct release *r,
+	const struct plan_host *h, const struct config_role *role)
+{
+	CLEANUP_STRVEC struct strvec names = {0};
+	plan_serving(h, role, history_runs(req->history, r, h->name, role->name), &names);
+	if (names.len == 0 || !plan_same_names(&names, &h->routes)) {
+		return false;
+	}
+	VEC_FOREACH (&names, i) {
+		const struct plan_container *c = plan_by_name(h, names.p[i]);
+		if (!c || !c->running) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Does every host of the interrupted release send its traffic to it already? */
+static bool all_switched(const struct plan_request *req, const struct release *r)
+{
+	size_t proxied = 0;
+	VEC_FOREACH (req->hosts, i) {
+		const struct plan_host *h = &req->hosts->p[i];
+		const struct config_role *role = plan_proxied_role(req->config, h);
+		if (!role || !release_covers(r, h->name, role->name)) {
+			continue;
+		}
+		if (!is_switched(req, r, h, role)) {
+			return false;
+		}
+		proxied++;
+	}
+	return proxied > 0;
+}
+
+static int hosts_present(const struct plan_request *req, const struct release *r, struct error *err)
+{
+	VEC_FOREACH (&r->hosts, i) {
+		bool found = false;
+		VEC_FOREACH (req->hosts, j) {
+			found = found || str_eq(req->hosts->p[j].name, r->hosts.p[i].key);
+		}
+		bool wanted = false;
+		VEC_FOREACH (&req->config->roles, j) {
+			VEC_FOREACH (&req->config->roles.p[j].hosts, k) {
+				wanted = wanted || str_eq(req->config->roles.p[j].hosts.p[k].name,
+							   r->hosts.p[i].key);
+			}
+		}
+		/* A host that left the manifest cannot be asked, and serves nobody of ours. */
+		if (!found && wanted) {
+			error_set(err, ERROR_USAGE,
+				"release %ld was interrupted, and host '%s' has to be mended with "
+				"it",
+				r->number, r->hosts.p[i].key);
+			return error_hint(err, "run once without --hosts and --roles");
+		}
+	}
+	return 0;
+}
+
+/* Ends the releases that have no end; returns the history as it is after that. */
+static int mend_history(
+	const struct plan_request *req, struct plan *p, struct history *after, struct error *err)
+{
+	history_merge(after, req->history);
+	for (size_t i = 0; i < after->len; i++) {
+		struct release *r = &after->p[i];
+		if (r->outcome != RELEASE_PENDING) {
+			continue;
+		}
+		if (hosts_present(req, r, err) < 0) {
+			return -1;
+		}
+		r->outcome = all_switched(req, r) ? RELEASE_LIVE : RELEASE_INTERRUPTED;
+		struct plan_step *s = plan_add(p, PLAN_MEND, STEP_END, PLAN_NO_HOST);
+		s->number = r->number;
+		s->outcome = r->outcome;
+		s->note = xasprintf("by %s on %s: %s", r->performer ? r->performer : "?",
+			r->operator_host ? r->operator_host : "?",
+			r->outcome == RELEASE_LIVE ? "every host serves it already"
+						   : "nothing of it stays");
+	}
+	return 0;
+}
+
+/* One host, with the history as it is once the interrupted releases have ended. */
+struct mending {
+	const struct plan_request *req;
+	struct plan *p;
+	size_t index;
+	const struct plan_host *h;
+	const struct history *history;
+	bool interrupted;
+	struct strvec routed; /* what has the traffic after the steps planned so far */
+};
+
+static long serving(const struct mending *m, const char *role)
+{
+	return history_serving(m->history, m->h->name, role);
+}
+
+/* Does what is on record as live for this role run, or is it about to? */
+static bool will_run(const struct mending *m, const char *role)
+{
+	long runs = serving(m, role);
+	VEC_FOREACH (&m->h->containers, i) {
+		const struct plan_container *c = &m->h->containers.p[i];
+		if (runs > 0 && plan_is_app(c) && c->release == runs && str_eq(c->role, role) &&
+			(c->running || m->interrupted)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool role_is_here(const struct mending *m, const char *role)
+{
+	VEC_FOREACH (&m->req->config->roles, i) {
+		const struct config_role *r = &m->req->config->roles.p[i];
+		if (str_eq(r->name, role) && plan_runs_role(m->h, r)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Routes follow the history: hand-edited, lost, or left by an interrupted switch. */
+static void mend_routes(struct mending *m)
+{
+	const struct plan_host *h = m->h;
+	const struct config_role *role = plan_proxied_role(m->req->config, h);
+	long live = role ? serving(m, role->name) : 0;
+	strvec_copy(&m->routed, &h->routes);
+	if (!role || !h->proxy_running || (!live && !h->routes_there)) {
+		return;
+	}
+	struct strvec names = {0};
+	plan_serving(h, role, live, &names);
+	if (live && !will_run(m, role->name)) {
+		if (names.len == 0) {
+			strvec_pushf(&m->p->notes,
+				"%s: no container of release %ld, which is live, is there", h->name,
+				live);
+		}
+		strvec_fini(&names);
+		return;
+	}
+	if (plan_same_names(&names, &h->routes) && !h->routes_edited &&
+		h->routes_there == (live != 0)) {
+		strvec_fini(&names);
+		return;
+	}
+	strvec_fini(&m->routed);
+	strvec_copy(&m->routed, &names);
+	struct plan_step *s = plan_add(m->p, PLAN_MEND, STEP_ROUTES, m->index);
+	s->names = names;
+	s->role = role;
+	s->number = live;
+	s->note = xstrdup(h->routes_edited ? "the proxy's configuration was edited by hand"
+			  : !live          ? "no release is live"
+					   : "the proxy does not serve the live release");
+}
+
+static void step(
+	struct mending *m, enum plan_step_kind kind, const struct plan_container *c, char *note)
+{
+	plan_add_named(m->p, PLAN_MEND, kind, m->index, c->name)->note = note;
+}
+
+/* Containers that no finished release owns, and old ones that still run. */
+static void mend_container(struct mending *m, const struct plan_container *c)
+{
+	const struct release *r = history_find(m->history, c->release);
+	if (str_eq(c->kind, "exec") && c->running) {
+		return; /* somebody's `app exec` */
+	}
+	if (!plan_is_app(c)) {
+		step(m, STEP_REMOVE, c,
+			xasprintf("left over (%s)", c->kind && *c->kind ? c->kind : "?"));
+	} else if (r && release_was_good(r) && (!c->running || c->release == serving(m, c->role))) {
+		return; /* retired, or live */
+	} else if (strvec_has(&m->routed, c->name) && c->running) {
+		strvec_pushf(&m->p->notes, "%s: %s has the traffic, though it is not what is live",
+			m->h->name, c->name);
+	} else if (!r || !release_was_good(r)) {
+		step(m, STEP_REMOVE, c,
+			xasprintf("of release %ld, which never took the traffic", c->release));
+	} else if (will_run(m, c->role) || !role_is_here(m, c->role)) {
+		step(m, STEP_STOP, c, xasprintf("of release %ld, which is retired", c->release));
+	} else {
+		strvec_pushf(&m->p->notes, "%s: %s still runs: nothing of the live release does",
+			m->h->name, c->name);
+	}
+}
+
+/* Live containers that stand still while the interrupted run had to bring them back. */
+static void mend_live(struct mending *m)
+{
+	VEC_FOREACH (&m->h->containers, i) {
+		const struct plan_container *c = &m->h->containers.p[i];
+		if (!plan_is_app(c) || c->running || c->release == 0 ||
+			c->release != serving(m, c->role)) {
+			continue;
+		}
+		if (m->interrupted) {
+			step(m, STEP_START, c, xstrdup("it is live, but stands still"));
+		} else {
+			strvec_pushf(&m->p->notes,
+				"%s: %s is live, but stands still (deploy app start)", m->h->name,
+				c->name);
+		}
+	}
+}
+
+static void mend_host(struct mending *m)
+{
+	mend_live(m);
+	mend_routes(m);
+	VEC_FOREACH (&m->h->containers, i) {
+		mend_container(m, &m->h->containers.p[i]);
+	}
+	strvec_fini(&m->routed);
+}
+
+int plan_mend(const struct plan_request *req, struct plan *p, struct error *err)
+{
+	struct history after;
+	history_init(&after);
+	int result = mend_history(req, p, &after, err);
+	bool interrupted = p->steps.len > 0;
+	for (size_t i = 0; result == 0 && i < req->hosts->len; i++) {
+		struct mending m = {.req = req,
+			.p = p,
+			.index = i,
+			.h = &req->hosts->p[i],
+			.history = &after,
+			.interrupted = interrupted};
+		mend_host(&m);
+	}
+	history_fini(&after);
+	return result;
+}
