@@ -46,11 +46,14 @@ killed_at() { # REGEX
 	rm -rf "$APP/.deploy/hooks"
 }
 
-assert_clean() { # RELEASES THAT RAN: nothing is left over of anything
-	local h left
+# Nothing is left over: containers are there of releases that were live, and no others.
+assert_clean() {
+	local h left lived
+	deploy_ok releases --json
+	lived=$(jq -s 'map(select(.result == "release" and .outcome == "live") | .runs) | unique | length' "$DEPLOY_STDOUT")
 	for h in h1 h2; do
 		assert_containers "$h" "^$SERVICE-web" 1 running
-		assert_containers "$h" "^$SERVICE" "$1"
+		assert_containers "$h" "^$SERVICE" "$lived"
 		left=$(on "$h" "find $(state) .deploy/proxy/caddy/check .deploy/proxy/caddy/next -mindepth 1;
 			find .deploy -name '*.tmp*' -o -name '*.new'" |
 			grep -vE '/(key|releases.jsonl|audit.jsonl)$' || true)
@@ -63,7 +66,7 @@ assert_clean() { # RELEASES THAT RAN: nothing is left over of anything
 }
 
 # The next push succeeds by itself, and nobody has seen anything.
-mended_by_push() { # RELEASES THAT RAN
+mended_by_push() {
 	app_commit "Version 3" version.txt="version 3" release-sleep- start-delay-ms-
 	sed -i '/RUN sleep/d' "$APP/Dockerfile"
 	app_commit "Mended"
@@ -71,7 +74,7 @@ mended_by_push() { # RELEASES THAT RAN
 	traffic_stop
 	assert_serves "version 3" "http://$H1_IP/" "$VHOST"
 	assert_serves "version 3" "http://$H2_IP/" "$VHOST"
-	assert_clean "$1"
+	assert_clean
 }
 
 outcome_of() { # NUMBER
@@ -86,14 +89,14 @@ outcome_of() { # NUMBER
 	killed_at 'RUN sleep|sleep 8'
 	deploy_ok status
 	assert_stdout "release 1"
-	mended_by_push 2
+	mended_by_push
 }
 
 @test "kill -9 before anything is brought leaves nothing" {
 	first_push
 	hook_waits pre-deploy
 	killed_at "standing in pre-deploy"
-	mended_by_push 2
+	mended_by_push
 }
 
 @test "kill -9 during the release command: the next push ends it" {
@@ -103,7 +106,7 @@ outcome_of() { # NUMBER
 	deploy_ok status
 	assert_stdout "of release 2|release 2"
 	assert_stdout "drift"
-	mended_by_push 2
+	mended_by_push
 	assert_equal "$(outcome_of 2)" interrupted
 }
 
@@ -113,7 +116,7 @@ outcome_of() { # NUMBER
 	killed_at "standing in pre-app-boot"
 	deploy_ok status
 	assert_stdout "drift"
-	mended_by_push 2
+	mended_by_push
 	assert_equal "$(outcome_of 2)" interrupted
 }
 
@@ -125,7 +128,7 @@ outcome_of() { # NUMBER
 	deploy_ok status
 	assert_stdout "drift"
 	assert_stdout "$SERVICE-web-$(app_version)"
-	mended_by_push 2
+	mended_by_push
 	assert_equal "$(outcome_of 2)" interrupted
 }
 
@@ -134,7 +137,7 @@ outcome_of() { # NUMBER
 	# It dies between the switch and the record, or in the drain soon after it.
 	killed_at "serves $(app_version)"
 	deploy_ok status
-	mended_by_push 3
+	mended_by_push
 	[[ $(outcome_of 2) == live || $(outcome_of 2) == interrupted ]]
 }
 
@@ -150,7 +153,7 @@ outcome_of() { # NUMBER
 	assert_stdout "release 2"
 	wait "$slow"
 	assert_equal "$(cat "$BATS_TEST_TMPDIR/slow")" "version 1" "the slow answer"
-	mended_by_push 3
+	mended_by_push
 	assert_equal "$(outcome_of 2)" live
 }
 
@@ -171,15 +174,15 @@ outcome_of() { # NUMBER
 	deploy_await "h1 .*serves $(app_version)" 30
 	deploy_signal -9
 	deploy_wait
-	testbed net-restore h2
 	assert_serves "version 2" "http://$H1_IP/" "$VHOST"
-	assert_serves "version 1" "http://$H2_IP/" "$VHOST"
+	testbed net-restore h2
+	# What the dead tool had sent may still arrive there: then the release goes on.
 	deploy_ok status
 	assert_stdout "drift"
 	rm "$APP/start"
 	manifest_edit '/cmd:/d'
-	mended_by_push 2
-	assert_equal "$(outcome_of 2)" interrupted
+	mended_by_push
+	[[ $(outcome_of 2) == interrupted || $(outcome_of 2) == live ]]
 }
 
 @test "a rollback that is killed is mended by the next one" {
@@ -196,7 +199,7 @@ outcome_of() { # NUMBER
 	traffic_stop
 	assert_serves "version 1" "http://$H1_IP/" "$VHOST"
 	assert_serves "version 1" "http://$H2_IP/" "$VHOST"
-	assert_clean 2
+	assert_clean
 }
 
 # --- Ctrl-C ---
@@ -218,7 +221,7 @@ assert_undone() {
 	traffic_stop
 	assert_serves "version 1" "http://$H1_IP/" "$VHOST"
 	assert_serves "version 1" "http://$H2_IP/" "$VHOST"
-	assert_clean 1
+	assert_clean
 }
 
 @test "Ctrl-C during the build ends within 2 s, and undoes" {
@@ -255,7 +258,7 @@ assert_undone() {
 	[[ $DEPLOY_STATUS == 130 || $DEPLOY_STATUS == 0 ]] || { deploy_show push && fail "status"; }
 	body=$(curl -s -H "Host: $VHOST" "http://$H1_IP/")
 	assert_serves "$body" "http://$H2_IP/" "$VHOST"
-	mended_by_push "$([[ $body == "version 2" ]] && echo 3 || echo 2)"
+	mended_by_push
 }
 
 @test "Ctrl-C during the drain: the new release is live, and the lock is free" {
@@ -276,7 +279,7 @@ assert_undone() {
 	assert_equal "$(outcome_of 2)" live
 	wait "$slow"
 	assert_equal "$(cat "$BATS_TEST_TMPDIR/slow")" "version 1" "the slow answer"
-	mended_by_push 3
+	mended_by_push
 }
 
 @test "Ctrl-C while waiting for the lock ends at once" {
