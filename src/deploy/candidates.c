@@ -11,6 +11,9 @@
 /* How long a container of a role without a proxy may take. */
 #define UNPROXIED_DEADLINE_MS 30000
 
+/* Of the 2 s that Ctrl-C has to end in. */
+#define HURRY_MS 1000
+
 static int create(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
 {
 	const struct release *release = &r->release;
@@ -240,12 +243,42 @@ int candidates_start(struct deployment *d, struct target *t, void *run, struct e
 	return result;
 }
 
+/* Lets the requests end that came while the traffic was here; returns how many did not. */
+static int drain_back(struct run *r, struct target *t)
+{
+	struct run_target *rt = run_target_of(r, t);
+	bool hurry = r->release.outcome == RELEASE_INTERRUPTED;
+	int limit_ms = hurry ? HURRY_MS : r->d->config->proxy.drain_timeout_ms;
+	CLEANUP_STRVEC struct strvec names = {0};
+	struct error failed = {0};
+	int left = 0;
+	strvec_copy(&names, &rt->created);
+	VEC_FOREACH (&rt->revived, i) {
+		strvec_push(&names, rt->revived.p[i]);
+	}
+	if (proxy_drain(t->seen.proxy, &names, limit_ms, &left, &failed) < 0) {
+		ui_warn(r->d->ui, t->host->name, "drain: %s", failed.text);
+	}
+	return left;
+}
+
 int candidates_undo(struct deployment *d, struct target *t, void *run, struct error *err)
 {
 	struct run *r = run;
 	struct run_target *rt = run_target_of(r, t);
 	int result = 0;
-	(void)d;
+	if (rt->switched) {
+		return error_set(err, ERROR_REMOTE,
+			"the new containers still have the traffic; the next command mends that");
+	}
+	int left = rt->took_traffic ? drain_back(r, t) : 0;
+	if (left > 0 && r->release.outcome == RELEASE_INTERRUPTED) {
+		ui_warn(d->ui, t->host->name,
+			"%d request(s) are in flight on the new containers: the next command "
+			"removes these",
+			left);
+		return 0;
+	}
 	VEC_FOREACH (&rt->created, i) {
 		if (docker_container_remove(t->host->docker, rt->created.p[i], true, true, err) < 0) {
 			result = -1;

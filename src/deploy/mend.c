@@ -28,6 +28,19 @@ static int route(struct run *r, struct target *t, const struct plan_step *s, str
 	return proxy_switch(t->seen.proxy, &rt->service, err);
 }
 
+/* An interrupted switch may have sent requests there, which are not done yet. */
+static void drain(struct target *t, const char *name)
+{
+	CLEANUP_STRVEC struct strvec names = {0};
+	struct error ignored = {0};
+	int left;
+	strvec_push(&names, name);
+	if (t->seen.proxy && t->seen.proxy_there && t->seen.proxy_container.running &&
+		proxy_drain(t->seen.proxy, &names, STOP_S * 1000, &left, &ignored) < 0) {
+		ui_debug(t->host->ui, t->host->name, "drain: %s", ignored.text);
+	}
+}
+
 static int mend_step(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
 {
 	struct docker *docker = t->host->docker;
@@ -39,6 +52,7 @@ static int mend_step(struct run *r, struct target *t, const struct plan_step *s,
 			       ? -1
 			       : container_keep_up(docker, s->name, err);
 	}
+	drain(t, s->name);
 	/* With grace also what is removed: it may be a migration that lost its tool. */
 	if (container_retire(docker, s->name, STOP_S, err) < 0 || s->kind == STEP_STOP) {
 		return err->kind == ERROR_NONE ? 0 : -1;

@@ -18,6 +18,7 @@ struct run_target {
 	bool service_ready; /* `service` is filled in */
 	char *message;      /* of a maintenance that goes on, or NULL */
 	bool switched;
+	bool took_traffic; /* perhaps: a switch was begun */
 	bool recorded;
 	struct proxy_counts counts;
 	bool counting;

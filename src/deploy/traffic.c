@@ -78,6 +78,7 @@ static int switch_one(struct deployment *d, struct target *t, void *run, struct 
 	if (atomic_load(&r->abandon)) {
 		return error_set(err, ERROR_INTERRUPTED, "given up: another one failed");
 	}
+	rt->took_traffic = true;
 	if (proxy_switch(t->seen.proxy, &rt->service, err) < 0) {
 		atomic_store(&r->abandon, true);
 		return error_wrap(err, "switch the traffic");
