@@ -93,8 +93,8 @@ static int watch(struct run *r, struct target *t, const struct plan_step *s, str
 		.container = s->name,
 		.network = c->network,
 		.health = s->role->proxy ? &s->role->proxy->health : &running,
-		.deadline_ms = s->role->proxy ? s->role->proxy->deploy_timeout_ms
-					      : UNPROXIED_DEADLINE_MS,
+		.deadline_ms =
+			s->role->proxy ? s->role->proxy->deploy_timeout_ms : UNPROXIED_DEADLINE_MS,
 		.readiness_delay_ms = c->readiness_delay_ms,
 		.abandon = &r->abandon,
 	};
@@ -280,7 +280,8 @@ int candidates_undo(struct deployment *d, struct target *t, void *run, struct er
 		return 0;
 	}
 	VEC_FOREACH (&rt->created, i) {
-		if (docker_container_remove(t->host->docker, rt->created.p[i], true, true, err) < 0) {
+		if (docker_container_remove(t->host->docker, rt->created.p[i], true, true, err) <
+			0) {
 			result = -1;
 		}
 	}

@@ -16,10 +16,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define LOCK_IO_MS    10000
-#define LOCK_POLL_MS  1000
-#define OWNER_MAX     ((size_t)16 << 10)
-#define LOCK_TREE_MAX 32 /* entries of a lock folder */
+#define LOCK_IO_MS        10000
+#define LOCK_POLL_MS      1000
+#define OWNER_MAX         ((size_t)16 << 10)
+#define LOCK_TREE_MAX     32 /* entries of a lock folder */
 #define LOCK_VANISHED_MAX 20 /* times that a lock in our way was gone when we looked */
 
 struct lock {
@@ -82,8 +82,8 @@ static char *owner_text(const struct lock_request *req, const char *token)
 {
 	char when[CLOCK_RFC3339_SIZE];
 	CLEANUP_FREE char *machine = machine_name();
-	CLEANUP_JSON json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s, s:I, s:I, s:s, s:b}", "token",
-		token, "performer", req->performer, "host", req->operator_host, "command",
+	CLEANUP_JSON json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s, s:I, s:I, s:s, s:b}",
+		"token", token, "performer", req->performer, "host", req->operator_host, "command",
 		req->command, "message", req->message, "machine", machine, "pid",
 		(json_int_t)getpid(), "pid_start", (json_int_t)process_start(getpid()), "since",
 		clock_rfc3339(clock_wall_ms(), when), "manual", req->manual);
@@ -153,8 +153,7 @@ static int read_file(struct sftp_batch *b, const char *dir, const char *path, ui
 	if (text->status == SFTP_NOENT) {
 		return 0;
 	}
-	if (text->status != SFTP_OK ||
-		lock_owner_parse(text->data.p, text->data.len, owner) < 0) {
+	if (text->status != SFTP_OK || lock_owner_parse(text->data.p, text->data.len, owner) < 0) {
 		error_set(err, ERROR_REMOTE, "the lock '%s' is damaged", path);
 		return error_hint(err, "deploy lock release removes it");
 	}
@@ -276,14 +275,26 @@ int lock_break(struct host *host, const char *dir, struct error *err)
 	if (host_files(host, err) < 0) {
 		return -1;
 	}
+	/* A dead owner's beat goes too; a living one makes it anew and finds that it has lost. */
+	struct lock_owner owner = {0};
+	struct error ignored = {0};
+	CLEANUP_FREE char *beat = read_owner(host, dir, 0, &owner, &ignored) == 1
+					  ? xasprintf("%s/beat.%s", dir, owner.token)
+					  : NULL;
+	lock_owner_fini(&owner);
 	struct sftp_batch *b = sftp_batch_new(host->sftp);
+	struct sftp_op *was = sftp_stat(b, lock);
 	struct sftp_op *removed = sftp_rmtree(b, lock, LOCK_TREE_MAX);
+	if (beat) {
+		sftp_remove(b, beat);
+	}
 	int result = sftp_run(b, LOCK_IO_MS, err);
 	if (result == 0 && removed->status != SFTP_OK && removed->status != SFTP_NOENT) {
 		*err = removed->error;
 		result = -1;
 	} else if (result == 0) {
-		result = removed->status == SFTP_OK;
+		/* Removing what is not there is no failure. */
+		result = was->status == SFTP_OK;
 	}
 	sftp_batch_free(b);
 	return result;
@@ -395,7 +406,8 @@ static int look_at_holder(
 	int held = read_owner(l->host, l->dir, server_now, &owner, err);
 	if (held == 1 && owner.dead) {
 		ui_warn(req->host->ui, req->host->name,
-			"the lock's owner is gone (%s on %s, '%s', silent for %ld s): taking it over",
+			"the lock's owner is gone (%s on %s, '%s', silent for %ld s): taking it "
+			"over",
 			owner.performer, owner.host, owner.command, owner.silent_s);
 		held = take_away(l->host, l->dir, owner.token, err) < 0 ? -1 : 1;
 	} else if (held == 1) {
@@ -496,8 +508,8 @@ void lock_release(struct lock *l)
 	stop_beating(l);
 	if (take_away(l->host, l->dir, l->token, &err) < 0) {
 		ui_warn(l->host->ui, l->host->name,
-			"the lock could not be given back (%s); it ends by itself in %d s", err.text,
-			LOCK_DEAD_S);
+			"the lock could not be given back (%s); it ends by itself in %d s",
+			err.text, LOCK_DEAD_S);
 	}
 	cancel_shield_end();
 	lock_free(l);

@@ -88,10 +88,11 @@ static int record_ends(struct run *r, struct error *err)
 		ended.finished_ms = clock_wall_ms();
 		ended.recovered = true;
 		free(ended.error);
-		ended.error = s->outcome == RELEASE_LIVE
-				      ? NULL
-				      : xasprintf("its tool ended before it was done; undone by '%s'",
-						r->d->command);
+		ended.error =
+			s->outcome == RELEASE_LIVE
+				? NULL
+				: xasprintf("its tool ended before it was done; undone by '%s'",
+					  r->d->command);
 		history_put(&r->d->history, &ended);
 		release_fini(&ended);
 		any = true;

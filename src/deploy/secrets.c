@@ -51,7 +51,8 @@ static void collect_ssh_keys(struct deployment *d)
 	}
 }
 
-/* A command asks for no secret that it can do without: each may be a prompt of a password manager. */
+/* A command asks for no secret that it can do without: each may be a prompt of a password manager.
+ */
 static bool is_needed(const struct config_secret_use *use, enum secrets_need need)
 {
 	bool ssh = strncmp(use->key, "ssh.", 4) == 0;

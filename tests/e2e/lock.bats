@@ -47,8 +47,11 @@ colleague() {
 	git -C "$BATS_TEST_TMPDIR/clone" config user.email colleague@sample.test
 	git -C "$BATS_TEST_TMPDIR/clone" pull -q
 	mkdir -p "$BATS_TEST_TMPDIR/other"
-	APP=$BATS_TEST_TMPDIR/clone BATS_TEST_TMPDIR=$BATS_TEST_TMPDIR/other "$@"
-	DEPLOY_STDOUT=$BATS_TEST_TMPDIR/other/stdout DEPLOY_STDERR=$BATS_TEST_TMPDIR/other/stderr
+	local mine=$APP tmp=$BATS_TEST_TMPDIR status=0
+	APP=$tmp/clone BATS_TEST_TMPDIR=$tmp/other
+	"$@" || status=$?
+	APP=$mine BATS_TEST_TMPDIR=$tmp
+	return "$status"
 }
 
 @test "a second push is refused, and told who holds the lock" {
@@ -118,7 +121,8 @@ colleague() {
 owner_elsewhere() { # SECONDS
 	testbed exec h1 sh -c "cd $(state) &&
 		sed -i 's/\"machine\": *\"[^\"]*\"/\"machine\":\"ffffffff-0000 pid:[1]\"/' lock/*.json &&
-		touch -d '$1 seconds ago' lock/*.json beat.*"
+		find lock . -maxdepth 1 -name '*.json' -path '*lock*' -o -maxdepth 1 -name 'beat.*' |
+			xargs touch -d '$1 seconds ago'"
 }
 
 @test "the lock of a dead owner elsewhere is taken over when it has been silent for 30 s (fake)" {

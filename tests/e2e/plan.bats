@@ -155,9 +155,9 @@ planned() { # STATUS OF plan, AND IT MAY CHANGE NOTHING
 	planned 0
 	cp "$DEPLOY_STDOUT" "$BATS_TEST_TMPDIR/plan"
 	deploy_ok push
-	for line in $(grep -oE "$SERVICE-web-[0-9a-f]+" "$BATS_TEST_TMPDIR/plan" | sort -u); do
+	while read -r line; do
 		assert_containers h1 "^$line$" 1
-	done
+	done < <(grep -oE "$SERVICE-web-[0-9a-f]+" "$BATS_TEST_TMPDIR/plan" | sort -u)
 	planned 0
 	assert_stdout "nothing"
 }

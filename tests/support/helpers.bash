@@ -161,7 +161,7 @@ traffic_start() {
 	for h in ${TRAFFIC_HOSTS:-$(testbed hosts | awk '{print $2}')}; do
 		urls+=("http://$h")
 	done
-	common+=(--host-header "$VHOST" --path '/:9' --path '/slow?ms=800:1')
+	common+=(--timeout 30000 --host-header "$VHOST" --path '/:9' --path '/slow?ms=800:1')
 	load_start --rate 160 "${common[@]}" "${urls[@]}"
 	TRAFFIC=("$LOAD_PID $LOAD_DIR")
 	load_start --rate 40 --close "${common[@]}" "${urls[@]}"
@@ -340,6 +340,15 @@ assert_containers() {
 	[[ $got == "$3" ]] && return
 	docker_on "$1" ps -a >&2
 	fail "$1: $got containers of '$2'${4:+ $4}, wanted $3"
+}
+
+# assert_took_less MS SINCE: since $EPOCHREALTIME without its dot; thrice as long is right
+# on a machine with more to do than it has processors for (the load's 1 minute average).
+assert_took_less() {
+	local took=$(((${EPOCHREALTIME/./} - $2) / 1000)) limit=$1 load
+	read -r load _ </proc/loadavg
+	((${load%.*} <= 2 * $(nproc))) || limit=$((3 * limit))
+	((took < limit)) || fail "it took $took ms, wanted less than $limit"
 }
 
 # eventually SECONDS COMMAND...: for what takes its time by right.
