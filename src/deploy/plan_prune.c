@@ -30,7 +30,7 @@ static bool retained(const struct plan_request *req, const struct plan *p,
 	if (c->release == keeps) {
 		return true;
 	}
-	int kept = 1;
+	int kept = 0;
 	for (size_t i = req->history->len; i-- > 0;) {
 		const struct release *r = &req->history->p[i];
 		if (!release_was_good(r) || r->number == keeps ||

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_LOG_LINES 100
-
 static int need_proxy(const struct deployment *d, struct error *err)
 {
 	if (d->config->proxy.enabled) {
@@ -94,46 +92,10 @@ int operation_proxy_reboot(struct deployment *d, struct error *err)
 	return hooks_run(d, "post-proxy-reboot", NULL, NULL, err);
 }
 
-/* -- Logs -- */
-
-struct proxy_log {
-	struct deployment *d;
-	struct target *t;
-	const struct logs_options *options;
-};
-
-static void show_log(void *ctx, const char *line)
-{
-	struct proxy_log *l = ctx;
-	if (!l->options->grep || strstr(line, l->options->grep)) {
-		ui_output(l->d->ui, l->t->host->name, "proxy", false, line);
-	}
-}
-
-static int logs_one(struct deployment *d, struct target *t, void *ctx, struct error *err)
-{
-	struct proxy_log l = {.d = d, .t = t, .options = ctx};
-	if (!t->selected || !target_proxied(d, t)) {
-		return 0;
-	}
-	int lines = l.options->tail >= 0 ? (int)l.options->tail : DEFAULT_LOG_LINES;
-	return proxy_logs(t->host, d->config->proxy.driver, lines, l.options->follow, show_log, &l,
-		err);
-}
-
-int operation_proxy_logs(
-	struct deployment *d, const struct logs_options *options, struct error *err)
-{
-	struct logs_options copy = *options;
-	if (need_proxy(d, err) < 0 || deployment_look(d, err) < 0) {
-		return -1;
-	}
-	return deployment_each(d, logs_one, &copy, err);
-}
-
 /* -- Details -- */
 
-static void show_details(struct deployment *d, const struct target *t, const struct proxy_details *p)
+static void show_details(
+	struct deployment *d, const struct target *t, const struct proxy_details *p)
 {
 	const char *host = t->host->name;
 	json_t *services = json_array();
@@ -158,10 +120,10 @@ static void show_details(struct deployment *d, const struct target *t, const str
 			ui_print(d->ui, "    -> %s", s->live.p[j]);
 			json_array_append_new(live, json_string(s->live.p[j]));
 		}
-		json_array_append_new(services,
-			json_pack("{s:s, s:s, s:b, s:b, s:o}", "service", s->service, "destination",
-				s->destination, "maintenance", s->maintenance, "edited", s->edited,
-				"live", live));
+		json_array_append_new(
+			services, json_pack("{s:s, s:s, s:b, s:b, s:o}", "service", s->service,
+					  "destination", s->destination, "maintenance",
+					  s->maintenance, "edited", s->edited, "live", live));
 	}
 	ui_json(d->ui, json_pack("{s:s, s:s, s:b, s:s?, s:s?, s:o}", "result", "proxy", "host",
 			       host, "running", p->running, "image", p->image, "version",

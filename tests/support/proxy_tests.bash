@@ -209,7 +209,7 @@ proxy_commands() {
 	assert_stdout "$S-web-"
 	deploy_ok proxy reboot
 	assert_serves "version 1" "http://$H1_IP/" "$V"
-	deploy_fails 130 proxy remove
+	deploy_fails 2 proxy remove
 	assert_containers h1 '^deploy-proxy-' 1 running
 	deploy_ok proxy remove -y
 	assert_containers h1 '^deploy-proxy-' 0
