@@ -21,8 +21,8 @@ static long stays_live(const struct plan_request *req, const struct plan *p,
 	return history_serving(req->history, h->name, role);
 }
 
-/* The releases that stay: the one that is live then and the newest others, retain_containers in
- * all. */
+/* The releases that stay: the one that is live then, and the newest retain_containers others
+ * to roll back to. */
 static bool retained(const struct plan_request *req, const struct plan *p,
 	const struct plan_host *h, const struct plan_container *c)
 {
