@@ -391,7 +391,7 @@ static int before_switch(struct run *r, struct error *err)
 		return -1;
 	}
 	phase_end(r);
-	return 0;
+	return hooks_run(d, "post-app-boot", &r->release, NULL, err);
 }
 
 static int move_and_record(struct run *r, struct error *err)
