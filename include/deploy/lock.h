@@ -60,8 +60,14 @@ struct lock_request {
  */
 ERROR_CHECKED struct lock *lock_acquire(const struct lock_request *req, struct error *err);
 
-/* -1 with ERROR_LOCKED when it is not ours any more (or could not be kept alive). Cheap: no traffic. */
+/*
+ * -1 with ERROR_LOCKED when it is not ours any more (or could not be kept alive).  Cheap: no traffic,
+ * unless the beats have stopped (the computer slept): then it asks, for up to 10 s.
+ */
 ERROR_CHECKED int lock_check(struct lock *l, struct error *err);
+
+/* Somebody else has taken it, as the server said: not only that the server is silent. */
+bool lock_is_lost(struct lock *l);
 
 /* Gives it back; bounded in time; a failure is told by ui_warn. Frees. NULL is fine. */
 void lock_release(struct lock *l);

@@ -3,6 +3,7 @@
 #include "deploy/container.h"
 #include "deploy/health.h"
 #include "run.h"
+#include "util/json.h"
 #include "util/thread.h"
 
 #include <stdlib.h>
@@ -35,8 +36,40 @@ static int create(struct run *r, struct target *t, const struct plan_step *s, st
 	if (container_spec(r->d, t, &req, &spec, err) < 0) {
 		return -1;
 	}
-	strvec_push(&rt->created, s->name);
-	return docker_container_run(t->host->docker, &spec, NULL, NULL, err);
+	/* Only what Docker says it made is ours: the name may be another service's container. */
+	CLEANUP_FREE char *id = NULL;
+	int result = docker_container_run(t->host->docker, &spec, NULL, &id, err);
+	if (id) {
+		strvec_push(&rt->created, id);
+	}
+	return result;
+}
+
+static void set_env(json_t *env, const char *name, const char *value)
+{
+	size_t n = strlen(name);
+	size_t i;
+	json_t *item;
+	json_array_foreach(env, i, item)
+	{
+		const char *text = json_string_value(item);
+		if (text && strncmp(text, name, n) == 0 && text[n] == '=') {
+			CLEANUP_FREE char *now = xasprintf("%s=%s", name, value);
+			json_array_set_new(env, i, json_string(now));
+		}
+	}
+}
+
+/* What its sibling's copy must not say of itself. */
+static void set_identity(json_t *body, const struct target *t, const struct plan_step *s)
+{
+	json_t *env = json_object_get(body, "Env");
+	CLEANUP_FREE char *replica = xasprintf("%d", s->replica);
+	json_object_set_new(json_object_get(body, "Labels"), LABEL_REPLICA, json_string(replica));
+	set_env(env, "DEPLOY_HOST", t->address->name);
+	set_env(env, "KAMAL_HOST", t->address->name);
+	set_env(env, "DEPLOY_CONTAINER_NAME", s->name);
+	set_env(env, "KAMAL_CONTAINER_NAME", s->name);
 }
 
 /*
@@ -55,18 +88,19 @@ static int copy(struct run *r, struct target *t, const struct plan_step *s, stru
 	json_object_set_new(body, "HostConfig", json_deep_copy(from.host_config));
 	json_object_set_new(body, "Image", json_string(from.image_id));
 	json_object_del(body, "Hostname");
+	set_identity(body, t, s);
 	json_object_set_new(body, "NetworkingConfig",
 		json_pack("{s:{s:{}}}", "EndpointsConfig", r->d->config->network));
 	docker_container_fini(&from);
 	CLEANUP_STR struct str path = STR_INIT(STR_MAX_LINE);
 	str_add(&path, "/containers/create?name=");
 	http_escape(&path, s->name, false);
-	strvec_push(&rt->created, s->name);
-	if (docker_call(t->host->docker, "POST", str_c(&path), body, 0, NULL, err) < 0 ||
-		docker_container_start(t->host->docker, s->name, err) < 0) {
+	CLEANUP_JSON json_t *answer = NULL;
+	if (docker_call(t->host->docker, "POST", str_c(&path), body, 0, &answer, err) < 0) {
 		return error_wrap(err, "make container '%s' again", s->name);
 	}
-	return 0;
+	strvec_push(&rt->created, json_str_at(answer, "Id", s->name));
+	return docker_container_start(t->host->docker, s->name, err);
 }
 
 static int revive(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
@@ -77,6 +111,9 @@ static int revive(struct run *r, struct target *t, const struct plan_step *s, st
 
 static int start(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
 {
+	if (run_may_go_on(r, err) < 0) {
+		return -1;
+	}
 	ui_step(r->d->ui, t->host->name, "starting %s", s->name);
 	if (s->kind == STEP_CREATE) {
 		return create(r, t, s, err);
@@ -88,13 +125,18 @@ static int watch(struct run *r, struct target *t, const struct plan_step *s, str
 {
 	static const struct config_health running = {.kind = CONFIG_HEALTH_RUNNING};
 	const struct config *c = r->d->config;
+	int deadline = s->role->proxy ? s->role->proxy->deploy_timeout_ms : UNPROXIED_DEADLINE_MS;
+	/* To be running for longer than the watch lasts would be never. */
+	bool runs_only = !s->role->proxy || s->role->proxy->health.kind == CONFIG_HEALTH_RUNNING;
+	if (runs_only && deadline < c->readiness_delay_ms + UNPROXIED_DEADLINE_MS / 2) {
+		deadline = c->readiness_delay_ms + UNPROXIED_DEADLINE_MS / 2;
+	}
 	struct health_request req = {
 		.host = t->host,
 		.container = s->name,
 		.network = c->network,
 		.health = s->role->proxy ? &s->role->proxy->health : &running,
-		.deadline_ms =
-			s->role->proxy ? s->role->proxy->deploy_timeout_ms : UNPROXIED_DEADLINE_MS,
+		.deadline_ms = deadline,
 		.readiness_delay_ms = c->readiness_delay_ms,
 		.abandon = &r->abandon,
 	};
@@ -252,9 +294,10 @@ static int drain_back(struct run *r, struct target *t)
 	CLEANUP_STRVEC struct strvec names = {0};
 	struct error failed = {0};
 	int left = 0;
-	strvec_copy(&names, &rt->created);
-	VEC_FOREACH (&rt->revived, i) {
-		strvec_push(&names, rt->revived.p[i]);
+	VEC_FOREACH (&rt->service.live, i) {
+		if (!strvec_has(&proxy_live(t->seen.proxy)->live, rt->service.live.p[i])) {
+			strvec_push(&names, rt->service.live.p[i]);
+		}
 	}
 	if (proxy_drain(t->seen.proxy, &names, limit_ms, &left, &failed) < 0) {
 		ui_warn(r->d->ui, t->host->name, "drain: %s", failed.text);
@@ -262,14 +305,26 @@ static int drain_back(struct run *r, struct target *t)
 	return left;
 }
 
+/* Could the proxy be sending users to this run's containers? Then they stay, whatever failed. */
+static bool may_serve(struct run_target *rt, struct target *t)
+{
+	struct error ignored = {0};
+	bool same = false;
+	if (rt->switched) {
+		return true; /* it could not be taken back */
+	}
+	return rt->took_traffic && t->seen.proxy && proxy_live(t->seen.proxy)->present &&
+	       (proxy_running(t->seen.proxy, &same, &ignored) < 0 || !same);
+}
+
 int candidates_undo(struct deployment *d, struct target *t, void *run, struct error *err)
 {
 	struct run *r = run;
 	struct run_target *rt = run_target_of(r, t);
 	int result = 0;
-	if (rt->switched) {
+	if (may_serve(rt, t)) {
 		return error_set(err, ERROR_REMOTE,
-			"the new containers still have the traffic; the next command mends that");
+			"the new containers may still have traffic; the next command mends that");
 	}
 	int left = rt->took_traffic ? drain_back(r, t) : 0;
 	if (left > 0 && r->release.outcome == RELEASE_INTERRUPTED) {

@@ -40,6 +40,17 @@ void run_fini(struct run *r)
 	image_source_free(r->image);
 }
 
+void run_note_roles(struct run *r)
+{
+	const struct deployment *d = r->d;
+	VEC_FOREACH (&d->config->roles, i) {
+		const struct config_role *role = &d->config->roles.p[i];
+		if (d->roles.len > 0 && deployment_has_role(d, role)) {
+			strvec_push(&r->release.roles, role->name);
+		}
+	}
+}
+
 struct run_target *run_target_of(struct run *r, const struct target *t)
 {
 	return &r->targets[t - r->d->targets];
@@ -55,6 +66,11 @@ bool run_has_phase(const struct run *r, enum plan_phase phase)
 	return false;
 }
 
+int run_may_go_on(struct run *r, struct error *err)
+{
+	return cancel_check(err) < 0 || (r->d->lock && lock_check(r->d->lock, err) < 0) ? -1 : 0;
+}
+
 int run_steps(
 	struct run *r, struct target *t, enum plan_phase phase, step_fn *fn, struct error *err)
 {
@@ -63,7 +79,7 @@ int run_steps(
 		if (s->phase != phase || s->host == PLAN_NO_HOST || &r->d->targets[s->host] != t) {
 			continue;
 		}
-		if (cancel_check(err) < 0 || fn(r, t, s, err) < 0) {
+		if (run_may_go_on(r, err) < 0 || fn(r, t, s, err) < 0) {
 			return -1;
 		}
 	}
@@ -338,6 +354,7 @@ static void undo(struct run *r, const struct error *why)
 {
 	struct deployment *d = r->d;
 	struct error ignored = {0};
+	struct error lost = {0};
 	cancel_shield_begin();
 	if (r->phase) {
 		ui_phase_fail(d->ui, r->phase, clock_mono_ms() - r->phase_begun_ms);
@@ -345,8 +362,13 @@ static void undo(struct run *r, const struct error *why)
 	}
 	ui_info(d->ui, NULL, "taking it back");
 	end_release(r, why->kind == ERROR_INTERRUPTED ? RELEASE_INTERRUPTED : RELEASE_FAILED, why);
-	deployment_each_best_effort(d, "switch back", traffic_back, r);
-	deployment_each_best_effort(d, "remove candidates", candidates_undo, r);
+	if (d->lock && lock_check(d->lock, &lost) < 0 && lock_is_lost(d->lock)) {
+		/* Who has it now has mended what was here, and may use what it was. */
+		ui_warn(d->ui, NULL, "nothing is taken back: %s", lost.text);
+	} else {
+		deployment_each_best_effort(d, "switch back", traffic_back, r);
+		deployment_each_best_effort(d, "remove candidates", candidates_undo, r);
+	}
 	if (record_release(d, &r->release, &ignored) < 0) {
 		ui_warn(d->ui, NULL, "not everywhere on record: %s", ignored.text);
 	}
@@ -421,8 +443,9 @@ static int record_live(struct run *r, struct error *err)
 		return -1;
 	}
 	if (result < 0) {
-		ui_warn(r->d->ui, failed.host, "the release is live, but not on record there: %s",
-			failed.text);
+		r->late = failed;
+		(void)error_wrap(&r->late, "release %ld is live, but not everywhere on record",
+			r->release.number);
 	}
 	return 0;
 }
@@ -463,11 +486,10 @@ int run_execute(struct run *r, struct error *err)
 	struct error late = {0};
 	phase_begin(r, "retire");
 	if (deployment_each(d, retire_target, r, &late) < 0) {
-		ui_warn(d->ui, late.host[0] ? late.host : NULL,
-			"the release is live; what is left of the old one is taken away by the "
-			"next "
-			"command: %s",
-			late.text);
+		r->late = late;
+		(void)error_wrap(&r->late, "release %ld is live, but the old one is not retired",
+			r->release.number);
+		(void)error_hint(&r->late, "the next command finishes it");
 	}
 	phase_end(r);
 	sum_counts(r);

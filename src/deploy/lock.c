@@ -14,12 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LOCK_IO_MS        10000
 #define LOCK_POLL_MS      1000
 #define OWNER_MAX         ((size_t)16 << 10)
 #define LOCK_TREE_MAX     32 /* entries of a lock folder */
+#define LOCK_DOUBT_MS     (LOCK_DEAD_S * 1000 / 2) /* without a beat: nothing more is begun */
 #define LOCK_VANISHED_MAX 20 /* times that a lock in our way was gone when we looked */
 
 struct lock {
@@ -31,10 +33,19 @@ struct lock {
 	bool beating;
 	int stop_fd;
 	pthread_mutex_t mutex; /* guards what follows */
-	int64_t last_beat_ms;  /* monotonic */
+	int64_t last_beat_ms;  /* boot_ms() */
+	int64_t last_try_ms;   /* the same, of a beat that lock_check() made */
 	bool lost;
 	char lost_to[256];
 };
+
+/* As the monotonic clock, but a sleeping computer's sleep counts: others saw it silent. */
+static int64_t boot_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 void lock_owner_fini(struct lock_owner *o)
 {
@@ -324,7 +335,7 @@ static void beat(struct lock *l)
 	struct sftp_batch *b = sftp_batch_new(l->host->sftp);
 	struct sftp_op *ours = sftp_stat(b, owner);
 	struct sftp_op *grown = sftp_append(b, path, ".", 1, 0600);
-	int64_t begun = clock_mono_ms();
+	int64_t begun = boot_ms();
 	int result = sftp_run(b, LOCK_IO_MS, &ignored);
 	if (result == 0 && ours->status == SFTP_NOENT) {
 		note_loss(l);
@@ -353,7 +364,7 @@ static void *beat_loop(void *arg)
 
 static int start_beating(struct lock *l, struct error *err)
 {
-	l->last_beat_ms = clock_mono_ms();
+	l->last_beat_ms = boot_ms();
 	if (l->manual) {
 		return 0;
 	}
@@ -478,11 +489,34 @@ struct lock *lock_acquire(const struct lock_request *req, struct error *err)
 	return l;
 }
 
-int lock_check(struct lock *l, struct error *err)
+/* A computer that slept has missed its beats: asks, before it thinks that all is lost or well. */
+static void beat_if_silent(struct lock *l)
+{
+	int64_t now = boot_ms();
+	pthread_mutex_lock(&l->mutex);
+	bool due = !l->manual && !l->lost && now - l->last_beat_ms > LOCK_DOUBT_MS &&
+		   now - l->last_try_ms > LOCK_DOUBT_MS;
+	l->last_try_ms = due ? now : l->last_try_ms;
+	pthread_mutex_unlock(&l->mutex);
+	if (due) {
+		beat(l);
+	}
+}
+
+bool lock_is_lost(struct lock *l)
 {
 	pthread_mutex_lock(&l->mutex);
 	bool lost = l->lost;
-	int64_t silent = clock_mono_ms() - l->last_beat_ms;
+	pthread_mutex_unlock(&l->mutex);
+	return lost;
+}
+
+int lock_check(struct lock *l, struct error *err)
+{
+	beat_if_silent(l);
+	pthread_mutex_lock(&l->mutex);
+	bool lost = l->lost;
+	int64_t silent = boot_ms() - l->last_beat_ms;
 	CLEANUP_FREE char *lost_to = xstrdup(l->lost_to);
 	pthread_mutex_unlock(&l->mutex);
 	if (lost) {
@@ -490,7 +524,7 @@ int lock_check(struct lock *l, struct error *err)
 			*lost_to ? " by " : "", lost_to);
 	}
 	/* Half of what makes us dead for others: what is begun now ends before they think so. */
-	if (!l->manual && silent > (int64_t)LOCK_DEAD_S * 1000 / 2) {
+	if (!l->manual && silent > LOCK_DOUBT_MS) {
 		return error_set(err, ERROR_LOCKED,
 			"the lock could not be kept alive for %lld s (host '%s' does not answer)",
 			(long long)(silent / 1000), l->host->name);

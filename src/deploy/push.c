@@ -91,6 +91,7 @@ static void describe_release(struct run *r, const struct version *v, const char 
 			strmap_set(&release->hosts, h->name, "pending");
 		}
 	}
+	run_note_roles(r);
 }
 
 /* The registry's own words do not say where the login comes from. */
@@ -197,7 +198,12 @@ int run_finish(struct run *r, int result, struct error *err)
 		if (hooks_run(d, name, &r->release, NULL, &hook) < 0) {
 			ui_warn(d->ui, NULL, "%s (the release is live)", hook.text);
 		}
-		return 0;
+		if (r->late.kind == ERROR_NONE) {
+			return 0;
+		}
+		*err = r->late;
+		err->kind = err->kind == ERROR_INTERRUPTED ? err->kind : ERROR_PARTIAL;
+		return -1;
 	}
 	if (hooks_run(d, "deploy-failed", &r->release, err, &hook) < 0) {
 		ui_warn(d->ui, NULL, "%s", hook.text);

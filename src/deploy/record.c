@@ -26,7 +26,10 @@ static int write_history(struct deployment *d, struct target *t, void *ctx, stru
 	CLEANUP_FREE char *path = names_state_path(d->config, "releases.jsonl");
 	CLEANUP_FREE char *dir = names_state_path(d->config, ".");
 	CLEANUP_STR struct str text = STR_INIT(HISTORY_MAX_BYTES);
-	bool compact = t->seen.history_bytes > HISTORY_COMPACT_AT;
+	struct error lost = {0};
+	/* To write all anew is only for who has the lock: what others wrote would be gone. */
+	bool compact = t->seen.history_bytes > HISTORY_COMPACT_AT && d->lock &&
+		       lock_check(d->lock, &lost) == 0;
 	if (!t->host || host_files(t->host, err) < 0) {
 		return t->host ? -1 : 0;
 	}

@@ -46,6 +46,7 @@ static void describe(struct run *r, const struct release *to)
 	struct release *release = &r->release;
 	release_copy(release, to);
 	strmap_fini(&release->hosts);
+	strvec_fini(&release->roles);
 	free(release->id);
 	free(release->command);
 	free(release->performer);
@@ -71,6 +72,7 @@ static void describe(struct run *r, const struct release *to)
 			strmap_set(&release->hosts, r->hosts->p[i].name, "pending");
 		}
 	}
+	run_note_roles(r);
 }
 
 static int go_back(struct deployment *d, const struct release *to, struct error *err)

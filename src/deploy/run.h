@@ -12,7 +12,7 @@
 /* What was done on one target, so that it can be undone and told. */
 struct run_target {
 	char image_id[IMAGE_ID_SIZE];
-	struct strvec created; /* candidates made by this run */
+	struct strvec created; /* candidates made by this run, by ID: a name may be another's */
 	struct strvec revived; /* retired containers started by this run */
 	struct proxy_service service;
 	bool service_ready; /* `service` is filled in */
@@ -37,11 +37,15 @@ struct run {
 	enum image_strategy strategy;
 	struct run_target *targets;
 	atomic_bool abandon;	 /* another host failed: stop waiting */
+	struct error late;	 /* what failed after the new release was live */
 	const char *phase;	 /* that is being told, or NULL */
 	int64_t phase_begun_ms;
 };
 
 /* -- execute.c -- */
+
+/* Puts the roles that --roles chose into the release; none when it was not given. */
+void run_note_roles(struct run *r);
 
 /* Runs the phases from PLAN_TRANSFER on. On failure everything is undone and put on record. */
 ERROR_CHECKED int run_execute(struct run *r, struct error *err);
@@ -50,7 +54,8 @@ void run_init(struct run *r, struct deployment *d, const struct plan *plan,
 void run_fini(struct run *r);
 
 /*
- * The end of a push or rollback: audit, lock, summary, hooks.  Passes `result` (of run_execute) on.
+ * The end of a push or rollback: audit, lock, summary, hooks.  Passes `result` (of run_execute) on;
+ * ERROR_PARTIAL when the release is live, but something of what comes after failed.
  */
 int run_finish(struct run *r, int result, struct error *err);
 
@@ -60,6 +65,8 @@ char *run_outcome(const struct run *r);
 /* Steps of a phase on a target, in order. Calls fn for each until one fails. */
 typedef int step_fn(
 	struct run *r, struct target *t, const struct plan_step *s, struct error *err);
+/* -1 when cancelled, or when the lock is not ours any more: then nothing may be touched. */
+ERROR_CHECKED int run_may_go_on(struct run *r, struct error *err);
 ERROR_CHECKED int run_steps(struct run *r, struct target *t, enum plan_phase phase, step_fn *fn,
 	struct error *err);
 bool run_has_phase(const struct run *r, enum plan_phase phase);

@@ -24,11 +24,13 @@ int traffic_service(struct run *r, struct target *t, struct error *err)
 		rt->service.maintenance_message = rt->message;
 	}
 	if (c->proxy.tls == CONFIG_TLS_GIVEN) {
-		rt->service.certificate = secret_map_get(&r->d->secrets, c->proxy.certificate_secret);
-		rt->service.private_key = secret_map_get(&r->d->secrets, c->proxy.private_key_secret);
+		rt->service.certificate =
+			secret_map_get(&r->d->secrets, c->proxy.certificate_secret);
+		rt->service.private_key =
+			secret_map_get(&r->d->secrets, c->proxy.private_key_secret);
 		if (!rt->service.certificate || !rt->service.private_key) {
-			return error_set(err, ERROR_MANIFEST,
-				"the certificate's secrets are not set");
+			return error_set(
+				err, ERROR_MANIFEST, "the certificate's secrets are not set");
 		}
 	}
 	rt->service_ready = true;
@@ -136,8 +138,8 @@ static void stop_one(void *ctx, size_t i)
 		count(x->r, x->t);
 		return;
 	}
-	if (container_retire(x->t->host->docker, s->name, s->role ? s->role->stop_timeout_ms / 1000 : -1,
-		    &x->errors[i]) < 0) {
+	if (container_retire(x->t->host->docker, s->name,
+		    s->role ? s->role->stop_timeout_ms / 1000 : -1, &x->errors[i]) < 0) {
 		(void)error_wrap(&x->errors[i], "stop container '%s'", s->name);
 	}
 }
@@ -172,6 +174,11 @@ int traffic_retire(struct deployment *d, struct target *t, void *run, struct err
 				"%d request(s) were still in flight after %d s and are cut off",
 				rt->left_in_flight, d->config->proxy.drain_timeout_ms / 1000);
 		}
+	}
+	/* The drain may have been long (a closed laptop): what retires may serve again by now. */
+	if (run_may_go_on(r, err) < 0) {
+		free(steps);
+		return -1;
 	}
 	struct retiring x = {.r = r, .t = t, .steps = steps};
 	x.errors = xcalloc(n + 1, sizeof(*x.errors));
