@@ -40,7 +40,7 @@ first_push() {
 
 killed_at() { # REGEX
 	deploy_start push
-	deploy_await "$1" 30
+	deploy_await "$1" 90
 	deploy_signal -9
 	deploy_wait
 	rm -rf "$APP/.deploy/hooks"
@@ -169,9 +169,9 @@ outcome_of() { # NUMBER
 	manifest_edit 's/    hosts: \(.*\)/    hosts: \1\n    cmd: \/app\/start/'
 	app_commit "Version 2, slow on h1" version.txt="version 2"
 	deploy_start push
-	deploy_await "h2 .*healthy: 1 container" 30
+	deploy_await "h2 .*1 container" 60
 	testbed net-cut h2
-	deploy_await "h1 .*serves $(app_version)" 30
+	deploy_await "h1 .*serves $(app_version)" 90
 	deploy_signal -9
 	deploy_wait
 	assert_serves "version 2" "http://$H1_IP/" "$VHOST"
@@ -207,7 +207,7 @@ outcome_of() { # NUMBER
 interrupted_at() { # REGEX
 	local begun
 	deploy_start push
-	deploy_await "$1" 30
+	deploy_await "$1" 90
 	begun=${EPOCHREALTIME/./}
 	deploy_signal -INT
 	deploy_wait

@@ -254,7 +254,7 @@ e2e_descendant() {
 
 # deploy_await REGEX [SECONDS]: until it has said so on either stream.
 deploy_await() {
-	local end=$((SECONDS + ${2:-30}))
+	local end=$((SECONDS + ${2:-60}))
 	until grep -qE -- "$1" "$DEPLOY_STDOUT" "$DEPLOY_STDERR"; do
 		if ((SECONDS >= end)) || ! kill -0 "$DEPLOY_PID" 2>/dev/null; then
 			grep -qE -- "$1" "$DEPLOY_STDOUT" "$DEPLOY_STDERR" && return
