@@ -206,7 +206,7 @@ proxy_commands() {
 	deploy_ok proxy details
 	assert_stdout "$S for $V"
 	deploy_ok proxy config
-	assert_stdout "$S-web-"
+	assert_stdout "services/$S\\."
 	deploy_ok proxy reboot
 	assert_serves "version 1" "http://$H1_IP/" "$V"
 	deploy_fails 2 proxy remove
