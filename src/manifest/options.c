@@ -194,6 +194,12 @@ static const char *check_mount(const char *value)
 			strncmp(p, "type=volume,", 12) != 0 && strncmp(p, "type=tmpfs,", 11) != 0) {
 			return "has a type that is not bind, volume or tmpfs (it comes first)";
 		}
+		if (strncmp(p, "tmpfs-size=", 11) == 0) {
+			CLEANUP_FREE char *size = xstrndup(p + 11, n - 11);
+			if (syntax_size(size) < 0) {
+				return "has a tmpfs-size that is not a size such as 64m";
+			}
+		}
 		bind = bind || strncmp(p, "type=bind", 9) == 0;
 		source = source || ((key == 1 || key == 2) && strchr(p, '=')[1] == '/');
 		target = target || (key >= 3 && key <= 5);

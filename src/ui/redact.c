@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-#define MIN_VALUE 4 /* shorter ones would be found everywhere */
-#define MIN_LINE  8 /* of a value with several lines */
+#define MIN_VALUE 4                  /* shorter ones would be found everywhere */
+#define MIN_LINE  8                  /* of a value with several lines */
+#define MAX_HELD  ((size_t)64 << 10) /* of patterns that overlap without end */
 
 static unsigned pair_of(const char *p)
 {
@@ -144,7 +145,8 @@ static bool is_prefix(const struct redactor *r, const char *p, size_t len)
 	return false;
 }
 
-size_t redactor_held(const struct redactor *r, const char *p, size_t len)
+/* Length of the longest end that is the begin of a pattern, but not all of it. */
+static size_t open_end(const struct redactor *r, const char *p, size_t len)
 {
 	if (r->patterns.len == 0) {
 		return 0;
@@ -156,6 +158,30 @@ size_t redactor_held(const struct redactor *r, const char *p, size_t len)
 		}
 	}
 	return 0;
+}
+
+/*
+ * The end may lie in a whole pattern that ends as it begins ("abXab"): to part that would show the
+ * first half of it.  Then it is held from where it begins, with those that it overlaps.
+ */
+size_t redactor_held(const struct redactor *r, const char *p, size_t len)
+{
+	size_t cut = len - open_end(r, p, len);
+	size_t begin = 0;
+	size_t covered = 0;
+
+	for (size_t i = 0; cut < len && i < cut && i + MIN_VALUE <= len; i++) {
+		size_t n = may_begin(r, p + i) ? match(r, p + i, len - i) : 0;
+		if (n == 0) {
+			continue;
+		}
+		begin = i >= covered ? i : begin;
+		covered = i + n > covered ? i + n : covered;
+	}
+	if (covered <= cut) {
+		return len - cut;
+	}
+	return len - begin <= MAX_HELD ? len - begin : len - covered;
 }
 
 void redactor_fini(struct redactor *r)
