@@ -17,7 +17,8 @@ ERROR_CHECKED int record_release(struct deployment *d, const struct release *r, 
 /* The same for one target; what is put on record stands in the deployment's history already. */
 ERROR_CHECKED int record_target(struct deployment *d, struct target *t, struct error *err);
 
-/* One line into every server's audit.jsonl: who, when, from where, what. A failure is only told. */
+/* One line into every server's audit.jsonl: who, when, from where, what. A failure is only told.
+ * Beyond 1 MiB it becomes audit.1.jsonl, in place of the one before. */
 void record_audit(struct deployment *d, const char *what);
 
 /*

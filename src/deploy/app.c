@@ -15,7 +15,6 @@ typedef int container_fn(struct deployment *d, struct target *t,
 
 struct each_container {
 	container_fn *fn;
-	long runs;
 };
 
 static int on_target(struct deployment *d, struct target *t, void *ctx, struct error *err)
@@ -23,7 +22,7 @@ static int on_target(struct deployment *d, struct target *t, void *ctx, struct e
 	struct each_container *e = ctx;
 	VEC_FOREACH (&t->seen.containers, i) {
 		const struct docker_container_entry *c = &t->seen.containers.p[i];
-		if (t->selected && container_is_app(c, NULL) && container_release(c) == e->runs &&
+		if (t->selected && container_is_live(d, t, c) &&
 			e->fn(d, t, c, err) < 0) {
 			return error_wrap(err, "container '%s'", c->name);
 		}
@@ -35,8 +34,8 @@ static int on_live(struct deployment *d, const char *what, container_fn *fn, str
 {
 	int result = deployment_begin(d, err);
 	if (result == 0) {
-		const struct release *live = history_live(&d->history);
-		struct each_container e = {.fn = fn, .runs = live ? live->runs : 0};
+		const struct release *live = deployment_live(d);
+		struct each_container e = {.fn = fn};
 		if (!live) {
 			error_set(err, ERROR_USAGE, "no release is live");
 			result = error_hint(err, "deploy push makes the first");
@@ -110,11 +109,10 @@ int operation_app_restart(struct deployment *d, struct error *err)
 static const char *container_state(
 	struct deployment *d, const struct target *t, const struct docker_container_entry *c)
 {
-	const struct release *live = history_live(&d->history);
 	if (!container_is_app(c, NULL)) {
 		return "left over";
 	}
-	if (live && container_release(c) == live->runs) {
+	if (container_is_live(d, t, c)) {
 		return observed_route(&t->seen, c->name) || !t->seen.proxy ? "live" : "live, not routed";
 	}
 	const struct release *r = history_find(&d->history, container_release(c));
@@ -162,7 +160,7 @@ int operation_app_version(struct deployment *d, struct error *err)
 	if (deployment_look(d, err) < 0) {
 		return -1;
 	}
-	const struct release *live = history_live(&d->history);
+	const struct release *live = deployment_live(d);
 	if (!live) {
 		error_set(err, ERROR_USAGE, "no release is live");
 		return error_hint(err, "deploy push makes the first");

@@ -9,6 +9,8 @@
 #include "util/cancel.h"
 #include "util/digest.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,10 +28,9 @@ struct app_exec {
 static const struct docker_container_entry *live_container(
 	struct deployment *d, const struct target *t)
 {
-	const struct release *live = history_live(&d->history);
 	VEC_FOREACH (&t->seen.containers, i) {
 		const struct docker_container_entry *c = &t->seen.containers.p[i];
-		if (live && container_is_app(c, NULL) && container_release(c) == live->runs &&
+		if (container_is_live(d, t, c) &&
 			str_eq(c->state, "running")) {
 			return c;
 		}
@@ -135,9 +136,20 @@ static int stream(int fd, struct output_host *out, struct error *err)
 	char buf[32768];
 	frames_init(&frames, false);
 	for (;;) {
-		ssize_t n = cancel_check(err) < 0 ? -1 : read(fd, buf, sizeof(buf));
+		struct pollfd fds[2] = {
+			{.fd = fd, .events = POLLIN}, {.fd = cancel_fd(), .events = POLLIN}};
+		if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+			return error_sys(err, ERROR_INTERNAL, errno, "poll");
+		}
+		if (cancel_check(err) < 0) {
+			return -1;
+		}
+		ssize_t n = fds[0].revents ? read(fd, buf, sizeof(buf)) : -1;
+		if (n < 0 && (!fds[0].revents || errno == EINTR)) {
+			continue;
+		}
 		if (n <= 0) {
-			return n < 0 && err->kind != ERROR_NONE ? -1 : 0;
+			return 0;
 		}
 		if (frames_feed(&frames, buf, (size_t)n, take_output, out) != 0) {
 			return error_set(err, ERROR_REMOTE, "its output is garbled");

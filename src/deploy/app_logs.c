@@ -59,13 +59,13 @@ static int show_line(void *ctx, const struct logs_line *l)
 /* Containers whose logs are asked for: of the live release, or whatever is there before the first. */
 static void collect(struct deployment *d, struct logs_source *sources, size_t *n)
 {
-	const struct release *live = history_live(&d->history);
+	const struct release *live = deployment_live(d);
 	for (size_t i = 0; i < d->n; i++) {
 		const struct target *t = &d->targets[i];
 		for (size_t j = 0; t->selected && j < t->seen.containers.len; j++) {
 			const struct docker_container_entry *c = &t->seen.containers.p[j];
 			if (container_is_app(c, NULL) &&
-				(!live || container_release(c) == live->runs)) {
+				(!live || container_is_live(d, t, c))) {
 				sources[(*n)++] = (struct logs_source){
 					.host = t->host, .container = c->id, .name = c->name};
 			}

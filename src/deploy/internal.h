@@ -139,6 +139,12 @@ const char *container_label(const struct docker_container_entry *c, const char *
 long container_release(const struct docker_container_entry *c);
 bool container_is_app(const struct docker_container_entry *c, const char *role);
 
+/* Is it of the release that is live as its role on this host? (--hosts may have left it behind.) */
+bool container_is_live(const struct deployment *d, const struct target *t,
+	const struct docker_container_entry *c);
+/* The newest release that is live on a selected host; NULL: none. */
+const struct release *deployment_live(const struct deployment *d);
+
 /* -- releases.c -- */
 
 /* Prints the leaves that differ, by dotted path, and adds them to `out`. Either may be NULL. */

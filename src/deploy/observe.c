@@ -40,6 +40,30 @@ bool container_is_app(const struct docker_container_entry *c, const char *role)
 	       (!role || str_eq(container_label(c, LABEL_ROLE), role));
 }
 
+bool container_is_live(const struct deployment *d, const struct target *t,
+	const struct docker_container_entry *c)
+{
+	long release = container_release(c);
+	return release > 0 && container_is_app(c, NULL) &&
+	       release == history_serving(&d->history, t->address->name,
+				  container_label(c, LABEL_ROLE));
+}
+
+const struct release *deployment_live(const struct deployment *d)
+{
+	for (size_t i = d->history.len; i-- > 0;) {
+		const struct release *r = &d->history.p[i];
+		for (size_t j = 0; r->outcome == RELEASE_LIVE && j < d->n; j++) {
+			const struct target *t = &d->targets[j];
+			if (t->selected &&
+				(r->hosts.len == 0 || strmap_get(&r->hosts, t->address->name))) {
+				return r;
+			}
+		}
+	}
+	return NULL;
+}
+
 bool observed_route(const struct observation *seen, const char *container)
 {
 	return seen->proxy && strvec_has(&proxy_live(seen->proxy)->live, container);
@@ -284,9 +308,23 @@ int observe_containers(struct deployment *d, struct target *t, struct error *err
 	return result;
 }
 
-/* No server has a history, yet containers of releases are there: what can be known from these. */
-static void rebuild_from(struct deployment *d, const struct target *t)
+static bool id_is_known(const struct history *h, const char *id)
 {
+	for (size_t i = 0; i < h->len; i++) {
+		if (str_eq(h->p[i].id, id)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Containers are there of releases that no history knows (`all`), or that serve though it does not
+ * know them: what can be known from these.  Returns how many were added.
+ */
+static size_t rebuild_from(struct deployment *d, const struct target *t, bool all)
+{
+	size_t before = d->history.len;
 	VEC_FOREACH (&t->seen.containers, i) {
 		const struct docker_container_entry *c = &t->seen.containers.p[i];
 		const char *id = container_label(c, LABEL_RELEASE_ID);
@@ -296,7 +334,7 @@ static void rebuild_from(struct deployment *d, const struct target *t)
 		}
 		bool routed = observed_route(&t->seen, c->name);
 		const struct release *known = history_find(&d->history, container_release(c));
-		if (known && !routed) {
+		if ((known && !routed) || (!all && (!routed || id_is_known(&d->history, id)))) {
 			continue;
 		}
 		struct release r = {
@@ -324,6 +362,7 @@ static void rebuild_from(struct deployment *d, const struct target *t)
 		history_put(&d->history, &r);
 		release_fini(&r);
 	}
+	return d->history.len - before;
 }
 
 /* The rebuilt releases do not say which one was gone back to; the proxies do. */
@@ -372,11 +411,9 @@ static bool any_containers(const struct deployment *d)
 
 void observe_merge(struct deployment *d)
 {
-	bool anywhere = false;
 	history_fini(&d->history);
 	for (size_t i = 0; i < d->n; i++) {
 		struct target *t = &d->targets[i];
-		anywhere = anywhere || t->seen.history_there;
 		history_merge(&d->history, &t->seen.history);
 		if (t->seen.history.skipped_lines > 0) {
 			ui_warn(d->ui, t->host->name,
@@ -384,13 +421,20 @@ void observe_merge(struct deployment *d)
 				t->seen.history.skipped_lines);
 		}
 	}
-	if (!anywhere && any_containers(d)) {
-		for (size_t i = 0; i < d->n; i++) {
-			rebuild_from(d, &d->targets[i]);
-		}
+	/* An empty or spoiled file (a power cut, a full disk) is none. */
+	bool lost = d->history.len == 0 && any_containers(d);
+	size_t rebuilt = 0;
+	for (size_t i = 0; i < d->n; i++) {
+		rebuilt += rebuild_from(d, &d->targets[i], lost);
+	}
+	if (lost) {
 		rebuild_live(d);
 		ui_warn(d->ui, NULL,
 			"no server has a release history: rebuilt %zu release(s) from containers",
 			d->history.len);
+	} else if (rebuilt > 0) {
+		ui_warn(d->ui, NULL,
+			"the release history lacks %zu release(s) that serve: rebuilt from containers",
+			rebuilt);
 	}
 }

@@ -9,7 +9,7 @@
 
 static void tell_secrets(struct deployment *d, struct plan *plan)
 {
-	const struct release *live = history_live(&d->history);
+	const struct release *live = deployment_live(d);
 	if (!live || !d->targets[d->lock_target].seen.key_there) {
 		return;
 	}
@@ -57,7 +57,7 @@ static json_t *show_config_changes(struct deployment *d, const struct release *l
 static void show_plan(struct deployment *d, const struct plan *plan, const struct plan_hosts *hosts)
 {
 	CLEANUP_STR struct str text = STR_INIT(STR_MAX_FILE);
-	const struct release *live = history_live(&d->history);
+	const struct release *live = deployment_live(d);
 	if (live) {
 		ui_print(d->ui, "live: release %ld, version %s", live->number, live->version);
 	}

@@ -71,7 +71,7 @@ static void describe_release(struct run *r, const struct version *v, const char 
 {
 	struct deployment *d = r->d;
 	struct release *release = &r->release;
-	const struct release *live = history_live(&d->history);
+	const struct release *live = deployment_live(d);
 	release->number = release->runs = r->plan->number;
 	release->id = xcalloc(1, RELEASE_ID_HEX + 1);
 	digest_random_hex(RELEASE_ID_HEX / 2, release->id);

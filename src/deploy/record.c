@@ -10,6 +10,7 @@
 
 #define RECORD_TIMEOUT_MS 15000
 #define AUDIT_MAX	  ((size_t)4 << 20)
+#define AUDIT_ROTATE_AT	  ((uint64_t)1 << 20) /* then it becomes audit.1.jsonl */
 
 static void queue_key(struct deployment *d, struct target *t, struct sftp_batch *b)
 {
@@ -82,10 +83,15 @@ static int write_audit(struct deployment *d, struct target *t, void *ctx, struct
 	}
 	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
 	sftp_mkdirs(b, dir, 0700);
-	sftp_append(b, path, line, strlen(line), 0600);
+	struct sftp_op *added = sftp_append(b, path, line, strlen(line), 0600);
 	int result = sftp_run(b, RECORD_TIMEOUT_MS, err);
 	if (result == 0) {
 		result = sftp_check(b, err);
+	}
+	if (result == 0 && added->attrs.size > AUDIT_ROTATE_AT) {
+		CLEANUP_FREE char *old = names_state_path(d->config, "audit.1.jsonl");
+		sftp_rename(b, path, old); /* replaces the one before */
+		result = sftp_run(b, RECORD_TIMEOUT_MS, err);
 	}
 	sftp_batch_free(b);
 	return result;

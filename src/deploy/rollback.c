@@ -12,7 +12,7 @@
 static const struct release *choose(
 	struct deployment *d, const char *version, struct error *err)
 {
-	const struct release *live = history_live(&d->history);
+	const struct release *live = deployment_live(d);
 	const struct release *to = version ? history_lookup(&d->history, version)
 					   : history_previous_good(&d->history, live);
 	if (!to) {
@@ -42,7 +42,7 @@ static const struct release *choose(
 static void describe(struct run *r, const struct release *to)
 {
 	struct deployment *d = r->d;
-	const struct release *live = history_live(&d->history);
+	const struct release *live = deployment_live(d);
 	struct release *release = &r->release;
 	release_copy(release, to);
 	strmap_fini(&release->hosts);

@@ -23,12 +23,6 @@ struct status {
 	struct host_status *hosts; /* by target */
 };
 
-static bool is_live(struct deployment *d, const struct docker_container_entry *c)
-{
-	const struct release *live = history_live(&d->history);
-	return live && container_is_app(c, NULL) && container_release(c) == live->runs;
-}
-
 /* One sample of every live container, pipelined. */
 static void sample(struct deployment *d, struct target *t, struct docker_stats *out, bool *sampled)
 {
@@ -38,7 +32,7 @@ static void sample(struct deployment *d, struct target *t, struct docker_stats *
 	size_t count = 0;
 	for (size_t i = 0; i < n; i++) {
 		const struct docker_container_entry *c = &t->seen.containers.p[i];
-		if (is_live(d, c) && str_eq(c->state, "running")) {
+		if (container_is_live(d, t, c) && str_eq(c->state, "running")) {
 			items[count] = (struct docker_lookup){
 				.kind = DOCKER_LOOKUP_STATS, .name = c->id, .out = &out[i]};
 			where[count++] = i;
@@ -170,7 +164,7 @@ static json_t *show_drift(struct deployment *d, struct error *err)
 
 static void show_live(struct deployment *d)
 {
-	const struct release *live = history_live(&d->history);
+	const struct release *live = deployment_live(d);
 	const struct release *last = d->history.len ? &d->history.p[d->history.len - 1] : NULL;
 	CLEANUP_FREE char *key = names_service_key(d->config);
 	if (!live) {
@@ -194,7 +188,7 @@ static void show_all(struct deployment *d, const struct status *s, json_t *drift
 	static const char *const headings[] = {
 		"HOST", "ROLE", "CONTAINER", "STATUS", "HEALTH", "ROUTED", "CPU", "MEMORY"};
 	struct ui_table *table = ui_table_new(8, headings);
-	const struct release *live = history_live(&d->history);
+	const struct release *live = deployment_live(d);
 	json_t *hosts = json_array();
 	ui_table_right(table, 6);
 	ui_table_right(table, 7);
@@ -202,7 +196,7 @@ static void show_all(struct deployment *d, const struct status *s, json_t *drift
 		const struct target *t = &d->targets[i];
 		json_t *containers = json_array();
 		for (size_t j = 0; t->selected && j < t->seen.containers.len; j++) {
-			if (is_live(d, &t->seen.containers.p[j])) {
+			if (container_is_live(d, t, &t->seen.containers.p[j])) {
 				add_container(d, t, &s->hosts[i], j, table, containers);
 			}
 		}
