@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -188,9 +189,60 @@ static void test_hostile_lines(void **state)
 	}
 }
 
+static void add(struct history *h, long number, enum release_outcome outcome)
+{
+	char id[RELEASE_ID_HEX + 1];
+	snprintf(id, sizeof(id), "%016lx", (unsigned long)number);
+	struct release r = {.number = number, .runs = number, .id = id, .version = id,
+		.outcome = outcome, .config = json_pack("{s:s}", "x", id)};
+	history_put(h, &r);
+	json_decref(r.config);
+}
+
+/* However many pushes failed since: without the live release its containers would go. */
+static void test_compaction_keeps_what_is_live(void **state)
+{
+	struct history h, again;
+	CLEANUP_STR struct str text = STR_INIT(HISTORY_MAX_BYTES);
+	(void)state;
+	history_init(&h);
+	add(&h, 1, RELEASE_LIVE);
+	for (long i = 2; i < 3000; i++) {
+		add(&h, i, RELEASE_FAILED);
+	}
+	history_compacted(&h, &text);
+	assert_true(text.len < HISTORY_COMPACT_AT / 2);
+	history_init(&again);
+	history_parse(&again, str_c(&text), text.len);
+	assert_true(again.len < 2000);
+	assert_int_equal(again.skipped_lines, 0);
+	assert_int_equal(history_live(&again)->number, 1);
+	assert_null(again.p[0].config);
+	assert_int_equal(again.p[again.len - 1].number, 2999);
+	assert_non_null(again.p[again.len - 1].config);
+	history_fini(&again);
+	history_fini(&h);
+}
+
+/* Two servers that disagree on how a release failed must not grow with each record. */
+static void test_missing_leaves_a_second_end_out(void **state)
+{
+	struct history h, copy;
+	CLEANUP_STR struct str text = STR_INIT(STR_MAX_FILE);
+	(void)state;
+	parse(&h, BEGIN("1", "aaaa") END("1", "failed"));
+	parse(&copy, BEGIN("1", "aaaa") END("1", "interrupted"));
+	history_missing(&h, &copy, &text);
+	assert_string_equal(str_c(&text), "");
+	history_fini(&h);
+	history_fini(&copy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_compaction_keeps_what_is_live),
+		cmocka_unit_test(test_missing_leaves_a_second_end_out),
 		cmocka_unit_test(test_fold),
 		cmocka_unit_test(test_torn_and_garbage),
 		cmocka_unit_test(test_end_without_begin_is_skipped),
