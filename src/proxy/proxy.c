@@ -12,6 +12,7 @@
 #include "util/cancel.h"
 #include "util/clock.h"
 #include "util/digest.h"
+#include "util/fs.h"
 
 #include <errno.h>
 #include <string.h>
@@ -794,6 +795,25 @@ int proxy_drain(
 	}
 }
 
+/* Files that were got ready for a switch and never needed. */
+static int remove_next(struct proxy *p, struct error *err)
+{
+	CLEANUP_FREE char *dir = proxy_path(p, "next");
+	CLEANUP_FREE char *prefix = xasprintf("%s-", p->sid);
+	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
+	const struct sftp_op *list = sftp_list(b, dir, 4 * MAX_SERVICES);
+	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
+	for (size_t i = 0; rc == 0 && list->status == SFTP_OK && i < list->entries.len; i++) {
+		if (str_starts(list->entries.p[i].name, prefix)) {
+			CLEANUP_FREE char *path = fs_join(dir, list->entries.p[i].name);
+			sftp_remove(b, path);
+		}
+	}
+	rc = rc == 0 ? sftp_run(b, PROXY_TIMEOUT_MS, err) : rc;
+	sftp_batch_free(b);
+	return rc;
+}
+
 int proxy_remove_service(struct proxy *p, struct error *err)
 {
 	struct proxy_files gone = {0};
@@ -810,6 +830,7 @@ int proxy_remove_service(struct proxy *p, struct error *err)
 		rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
 		sftp_batch_free(b);
 	}
+	rc = rc == 0 ? remove_next(p, err) : rc;
 	reparse(p);
 	proxy_files_fini(&gone);
 	return rc < 0 ? host_error(p->host, err) : 0;
