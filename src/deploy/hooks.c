@@ -11,15 +11,24 @@
 #include <unistd.h>
 
 #define HOOK_TIMEOUT_MS (30 * 60 * 1000)
+#define MAX_KEPT        200 /* lines of a quiet hook */
 
 struct hook_output {
 	struct ui *ui;
 	const char *name;
+	bool quiet;
+	struct strvec kept; /* of a quiet one, shown when it fails */
 };
 
 static void show(void *ctx, bool is_err, const char *line)
 {
 	struct hook_output *o = ctx;
+	if (o->quiet) {
+		if (o->kept.len < MAX_KEPT) {
+			strvec_push(&o->kept, line);
+		}
+		return;
+	}
 	ui_output(o->ui, NULL, o->name, is_err, line);
 }
 
@@ -67,10 +76,10 @@ static void environment(struct deployment *d, const struct release *release,
 {
 	char when[CLOCK_RFC3339_SIZE];
 	CLEANUP_FREE char *number = xasprintf("%ld", release ? release->number : 0);
-	CLEANUP_FREE char *seconds = xasprintf("%lld",
-		release && release->started_ms
-			? (long long)(clock_wall_ms() - release->started_ms) / 1000
-			: 0);
+	CLEANUP_FREE char *seconds = xasprintf(
+		"%lld", release && release->started_ms
+				? (long long)(clock_wall_ms() - release->started_ms) / 1000
+				: 0);
 	add(env, "VERSION", release ? release->version : d->version);
 	add(env, "SERVICE", d->config->service);
 	add(env, "DESTINATION", d->config->destination);
@@ -83,6 +92,20 @@ static void environment(struct deployment *d, const struct release *release,
 	if (why) {
 		add(env, "REASON", why->text);
 		add(env, "FAILED_HOST", why->host);
+	}
+}
+
+/* 'hooks_output', for one hook or all. */
+static bool is_quiet(const struct config *c, const char *name)
+{
+	const char *own = strmap_get(&c->hooks_output_of, name);
+	return str_eq(own ? own : c->hooks_output, "quiet");
+}
+
+static void show_kept(struct hook_output *o)
+{
+	VEC_FOREACH (&o->kept, i) {
+		ui_output(o->ui, NULL, o->name, false, o->kept.p[i]);
 	}
 }
 
@@ -103,7 +126,7 @@ int hooks_run(struct deployment *d, const char *name, const struct release *rele
 	environment(d, release, why, &env);
 	vec_push(&env, NULL);
 	const char *const argv[] = {path, NULL};
-	struct hook_output output = {d->ui, name};
+	struct hook_output output = {.ui = d->ui, .name = name, .quiet = is_quiet(d->config, name)};
 	struct proc_request req = {
 		.argv = argv,
 		.env = (const char *const *)env.p,
@@ -116,6 +139,10 @@ int hooks_run(struct deployment *d, const char *name, const struct release *rele
 	ui_debug(d->ui, NULL, "hook %s", name);
 	int failed = proc_run(&req, NULL, NULL, &result, err);
 	env.len--; /* the closing NULL is no string to free */
+	if (failed < 0 || result.status != 0) {
+		show_kept(&output);
+	}
+	strvec_fini(&output.kept);
 	if (failed < 0) {
 		return error_wrap(err, "hook '%s'", name);
 	}

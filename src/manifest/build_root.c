@@ -152,6 +152,10 @@ void build_builder(struct build *b)
 		warning(b, node_find(n, "cache")->key, "leave it out",
 			"'builder.cache' has no effect: the builder keeps its own cache");
 	}
+	if (has(n, "local") && out->local && out->remote != NULL) {
+		warning(b, node_find(n, "local")->key, "leave it out",
+			"'builder.local' has no effect: with 'remote' all is built there");
+	}
 }
 
 /* A login as Kamal writes it: a text, or a list with the name of one secret. */
@@ -246,6 +250,29 @@ void build_registry(struct build *b)
 	image_name(b, node_get(b->root, "image"));
 }
 
+/* Kamal's, for its SSH library. */
+static void warn_starts(struct build *b, const struct node *ssh, const struct node *sshkit)
+{
+	static const struct {
+		const char *key, *why;
+	} keys[] = {
+		{"max_concurrent_starts", "at most 8 handshakes run at once to one address"},
+		{"pool_idle_timeout", "connections are kept for the whole command"},
+		{"dns_retries", "names are looked up by the system's resolver, as it is set up"},
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (has(sshkit, keys[i].key)) {
+			warning(b, node_find(sshkit, keys[i].key)->key, "leave it out",
+				"'sshkit.%s' has no effect: %s", keys[i].key, keys[i].why);
+		}
+	}
+	if (has(ssh, keys[0].key)) {
+		warning(b, node_find(ssh, keys[0].key)->key, "leave it out",
+			"'ssh.%s' has no effect: %s", keys[0].key, keys[0].why);
+	}
+}
+
 void build_ssh(struct build *b)
 {
 	const struct node *n = node_get(b->root, "ssh");
@@ -282,6 +309,7 @@ void build_ssh(struct build *b)
 	out->connect_timeout_ms = get_ms(n, "connect_timeout", 10000);
 	out->keepalive_ms = get_ms(n, "keepalive", 15000);
 	out->max_parallel = get_int(n, "max_parallel", 0);
+	warn_starts(b, n, sshkit);
 	out->max_concurrent_starts =
 		get_int(n, "max_concurrent_starts", get_int(sshkit, "max_concurrent_starts", 0));
 	out->dns_retries = get_int(sshkit, "dns_retries", 3);
@@ -316,6 +344,11 @@ static void build_boot(struct build *b)
 
 	out->wait_ms = get_ms(n, "wait", 0);
 	out->parallel_roles = get_bool(n, "parallel_roles", false);
+	if (has(n, "parallel_roles")) {
+		warning(b, node_find(n, "parallel_roles")->key, "leave it out",
+			"'boot.parallel_roles' has no effect: there is one role, on all its "
+			"servers at once");
+	}
 	if (limit != NULL) {
 		struct config_host_ptrs hosts = {0};
 
@@ -442,6 +475,11 @@ void build_root(struct build *b)
 	c->require_destination = get_bool(r, "require_destination", false);
 	c->minimum_version = get_text(r, "minimum_version", NULL);
 	c->asset_path = get_text(r, "asset_path", NULL);
+	if (c->asset_path != NULL) {
+		warning(b, node_find(r, "asset_path")->key, NULL,
+			"'asset_path' has no effect yet: a page that was loaded before the switch "
+			"does not find its old assets after it");
+	}
 	c->error_pages_path = usable(pages) ? build_folder(b, pages) : NULL;
 	c->release.command = get_text(release, "command", NULL);
 	c->release.timeout_ms = get_ms(release, "timeout", 600000);

@@ -135,6 +135,11 @@ static void build_role(
 	build_logging(b, node_get(b->root, "logging"), &role->logging);
 	build_logging(b, node_get(map, "logging"), &role->logging);
 	build_asset_path(b, get_text(map, "asset_path", c->asset_path), role);
+	if (has(map, "asset_path")) {
+		warning(b, node_find(map, "asset_path")->key, NULL,
+			"'asset_path' has no effect yet: a page that was loaded before the switch "
+			"does not find its old assets after it");
+	}
 	build_role_proxy(b, node_get(map, "proxy"), role);
 	role->stop_timeout_ms = get_ms(map, "stop_timeout",
 		get_ms(b->root, "stop_timeout", role->proxied ? 10000 : c->drain_timeout_ms));

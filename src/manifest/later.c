@@ -23,6 +23,8 @@ static const struct {
 	{"notify", NULL, "notifications are"},
 	{"proxy.driver", "traefik", "the traefik driver is"},
 	{"proxy.run.metrics_port", NULL, "metrics of the proxy are"},
+	{"proxy.logging", NULL, "further headers in the access log are"},
+	{"error_pages_path", NULL, "error pages of one's own are"},
 	{"rollout.strategy", "rolling", "strategy 'rolling' is"},
 	{"rollout.strategy", "canary", "strategy 'canary' is"},
 	{"rollout.parallelism", NULL, "rolling strategies are"},
