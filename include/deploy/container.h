@@ -11,13 +11,13 @@ struct target;
 struct container_request {
 	const struct config_role *role;
 	const char *name;
-	const char *image; /* its ID, or a reference */
+	const char *image;                                   /* its ID, or a reference */
 	const char *version, *commit, *subject, *release_id; /* commit, subject: or NULL */
 	long release;
 	int replica;
 	const char *kind;    /* LABEL_KIND */
 	const char *command; /* instead of the role's, or NULL (release command, exec) */
-	bool serves; /* it may become live: bears its configuration's digest */
+	bool serves;         /* it may become live: bears its configuration's digest */
 };
 
 /*
@@ -25,8 +25,7 @@ struct container_request {
  * option that Docker does not take.  The caller: docker_container_spec_fini().
  */
 ERROR_CHECKED int container_spec(struct deployment *d, const struct target *t,
-	const struct container_request *req, struct docker_container_spec *spec,
-	struct error *err);
+	const struct container_request *req, struct docker_container_spec *spec, struct error *err);
 
 /*
  * Digest of all that a container of the role depends on beside its image: command, env, secrets

@@ -17,13 +17,13 @@
 
 struct deployment_request {
 	const struct config *config; /* borrowed; outlives the deployment */
-	struct ui *ui;		     /* borrowed */
-	const char *command;	     /* as typed, for the lock, the audit and hooks ("deploy push") */
-	const char *version;	     /* --version, or NULL */
-	const struct strvec *hosts;  /* --hosts: names or shell patterns; NULL or empty: all */
-	const struct strvec *roles;  /* --roles */
-	int lock_wait_s;	     /* 0: refuse at once; -1: as long as it takes */
-	int parallel;		     /* host workers at once; 0: 64 */
+	struct ui *ui;               /* borrowed */
+	const char *command; /* as typed, for the lock, the audit and hooks ("deploy push") */
+	const char *version; /* --version, or NULL */
+	const struct strvec *hosts; /* --hosts: names or shell patterns; NULL or empty: all */
+	const struct strvec *roles; /* --roles */
+	int lock_wait_s;            /* 0: refuse at once; -1: as long as it takes */
+	int parallel;               /* host workers at once; 0: 64 */
 };
 
 struct deployment;

@@ -16,8 +16,8 @@ struct health_request {
 	const char *container; /* its name */
 	const char *network;   /* whose address is asked */
 	const struct config_health *health;
-	int deadline_ms;	/* of the whole watch */
-	int readiness_delay_ms; /* for CONFIG_HEALTH_RUNNING */
+	int deadline_ms;            /* of the whole watch */
+	int readiness_delay_ms;     /* for CONFIG_HEALTH_RUNNING */
 	const atomic_bool *abandon; /* set: give up (ERROR_INTERRUPTED), another one failed */
 };
 

@@ -24,16 +24,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HISTORY_MAX_BYTES   ((size_t)8 << 20) /* of one copy; older lines are compacted away */
-#define HISTORY_COMPACT_AT  ((size_t)1 << 20)
+#define HISTORY_MAX_BYTES    ((size_t)8 << 20) /* of one copy; older lines are compacted away */
+#define HISTORY_COMPACT_AT   ((size_t)1 << 20)
 #define HISTORY_COMPACT_TO   ((size_t)256 << 10) /* so that it is not compacted each time */
-#define HISTORY_COMPACT_KEEP 500 /* older releases, without their configuration */
-#define RELEASE_ID_HEX	    16
+#define HISTORY_COMPACT_KEEP 500                 /* older releases, without their configuration */
+#define RELEASE_ID_HEX       16
 
 enum release_outcome {
 	RELEASE_PENDING,     /* begun, no end on record */
-	RELEASE_LIVE,	     /* took the traffic (superseded by the next one of this kind) */
-	RELEASE_FAILED,	     /* refused; nothing had moved, or all moved back */
+	RELEASE_LIVE,        /* took the traffic (superseded by the next one of this kind) */
+	RELEASE_FAILED,      /* refused; nothing had moved, or all moved back */
 	RELEASE_INTERRUPTED, /* its tool died or was stopped; undone */
 };
 
@@ -41,23 +41,23 @@ struct release {
 	long number; /* from 1 */
 	char *id;    /* RELEASE_ID_HEX hex digits */
 	enum release_outcome outcome;
-	char *command;	  /* "push", "rollback", "setup" */
-	char *version;	  /* of the image */
-	char *commit;	  /* full id, or NULL */
-	char *subject;	  /* of the commit, or NULL */
-	char *performer;  /* who: git's user.email, or user name */
-	char *operator_host; /* from where */
+	char *command;                   /* "push", "rollback", "setup" */
+	char *version;                   /* of the image */
+	char *commit;                    /* full id, or NULL */
+	char *subject;                   /* of the commit, or NULL */
+	char *performer;                 /* who: git's user.email, or user name */
+	char *operator_host;             /* from where */
 	int64_t started_ms, finished_ms; /* operator's clock; finished 0: no end on record */
-	char *image;	  /* reference */
-	char *image_id;	  /* or NULL before it is known */
-	char *config_digest; /* or NULL */
-	long runs;	  /* release whose containers serve: its own number, or that rolled back to */
-	long replaced;	  /* number that was live before, 0: none */
-	char *error;	  /* why it failed, or NULL */
+	char *image;                     /* reference */
+	char *image_id;                  /* or NULL before it is known */
+	char *config_digest;             /* or NULL */
+	long runs;     /* release whose containers serve: its own number, or that rolled back to */
+	long replaced; /* number that was live before, 0: none */
+	char *error;   /* why it failed, or NULL */
 	struct strmap hosts; /* host -> "ok" or what happened; those that it was for (empty: all) */
 	struct strvec roles; /* those that it was for, when --roles chose; empty: all */
-	json_t *config;	  /* resolved manifest without secrets, or NULL */
-	struct strmap env_digests; /* secret name -> keyed digest, never the value */
+	json_t *config;      /* resolved manifest without secrets, or NULL */
+	struct strmap env_digests;         /* secret name -> keyed digest, never the value */
 	int64_t requests, failed_requests; /* during the switch; -1: not counted */
 	int64_t bytes_sent;
 	bool recovered; /* rebuilt from containers, or ended by repair */
@@ -67,7 +67,7 @@ struct history {
 	struct release *p; /* sorted by number */
 	size_t len, cap;
 	size_t skipped_lines; /* not valid */
-	bool torn;	      /* the last line had no newline */
+	bool torn;            /* the last line had no newline */
 };
 
 void history_init(struct history *h);
@@ -97,8 +97,8 @@ const struct release *history_find(const struct history *h, long number);
 /* Was it (or is it, when pending) for this role on this host? */
 bool release_covers(const struct release *r, const char *host, const char *role);
 /*
- * The release whose containers run as `role` on `host` while `r` is live.  Mostly r->runs; but to go
- * back to a release that --hosts or --roles kept from here is to go back to what ran here then.
+ * The release whose containers run as `role` on `host` while `r` is live.  Mostly r->runs; but to
+ * go back to a release that --hosts or --roles kept from here is to go back to what ran here then.
  */
 long history_runs(
 	const struct history *h, const struct release *r, const char *host, const char *role);
@@ -109,10 +109,10 @@ long history_serving(const struct history *h, const char *host, const char *role
 const struct release *history_lookup(const struct history *h, const char *what);
 long history_next_number(const struct history *h);
 /*
- * Where `rollback` without an argument goes: to what the release whose containers run while `live` is
- * live (NULL: no release) replaced
- * when it was pushed; where that is not on record, the newest good one before it.  Going back twice
- * goes back further, never forward to what was left.  NULL when there is none.
+ * Where `rollback` without an argument goes: to what the release whose containers run while `live`
+ * is live (NULL: no release) replaced when it was pushed; where that is not on record, the newest
+ * good one before it.  Going back twice goes back further, never forward to what was left.  NULL
+ * when there is none.
  */
 const struct release *history_previous_good(const struct history *h, const struct release *live);
 

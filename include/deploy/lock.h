@@ -2,20 +2,21 @@
 /*
  * One deploy at a time for a service and destination.
  *
- * The lock is a folder on the service's lock host (the primary role's first host, whatever filter is
- * used), made under another name with the owner's description in it and then renamed: rename(2)
+ * The lock is a folder on the service's lock host (the primary role's first host, whatever filter
+ *is used), made under another name with the owner's description in it and then renamed: rename(2)
  * refuses a folder that is not empty, so that exactly one wins, and no lock is ever without owner.
  *
  *	.deploy/<service>/lock/<token>.json   performer, host, pid, command, start
- *	.deploy/<service>/beat.<token>        grows each LOCK_BEAT_MS; its mtime is the server's clock
+ *	.deploy/<service>/beat.<token>        grows each LOCK_BEAT_MS; its mtime is the server's
+ *clock
  *
  * The owner's file bears its token, so that giving back is one round trip which can only hit one's
  * own lock: remove <token>.json, then the folder, which fails when another one's file is in it.
  *
  * An owner is dead when its process is gone (told by somebody on the same machine) or when its beat
  * is older than LOCK_DEAD_S by the server's own clock.  Then the lock is taken over: renamed away,
- * checked, removed.  An owner whose beat finds another's token, or who could not beat in time, knows
- * that it has lost the lock: lock_check() fails, and nothing more is changed.
+ * checked, removed.  An owner whose beat finds another's token, or who could not beat in time,
+ *knows that it has lost the lock: lock_check() fails, and nothing more is changed.
  */
 #pragma once
 
@@ -40,8 +41,8 @@ struct lock_owner {
 void lock_owner_fini(struct lock_owner *o);
 
 struct lock_request {
-	struct host *host;	 /* the lock host */
-	const char *dir;	 /* names_state_path(c, "") without the last '/' */
+	struct host *host; /* the lock host */
+	const char *dir;   /* names_state_path(c, "") without the last '/' */
 	const char *performer, *operator_host, *command;
 	const char *message; /* lock acquire -m, or NULL */
 	bool manual;
@@ -61,8 +62,8 @@ struct lock_request {
 ERROR_CHECKED struct lock *lock_acquire(const struct lock_request *req, struct error *err);
 
 /*
- * -1 with ERROR_LOCKED when it is not ours any more (or could not be kept alive).  Cheap: no traffic,
- * unless the beats have stopped (the computer slept): then it asks, for up to 10 s.
+ * -1 with ERROR_LOCKED when it is not ours any more (or could not be kept alive).  Cheap: no
+ * traffic, unless the beats have stopped (the computer slept): then it asks, for up to 10 s.
  */
 ERROR_CHECKED int lock_check(struct lock *l, struct error *err);
 

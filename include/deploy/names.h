@@ -5,17 +5,17 @@
 #include "manifest/config.h"
 
 /* Labels of every container of ours; repair and status find containers by them. */
-#define LABEL_SERVICE	    "deploy.service"
+#define LABEL_SERVICE       "deploy.service"
 #define LABEL_DESTINATION   "deploy.destination" /* "" when there is none */
-#define LABEL_ROLE	    "deploy.role"
-#define LABEL_RELEASE	    "deploy.release"	/* number */
+#define LABEL_ROLE          "deploy.role"
+#define LABEL_RELEASE       "deploy.release"    /* number */
 #define LABEL_RELEASE_ID    "deploy.release-id" /* random id, joins it to the history */
-#define LABEL_VERSION	    "deploy.version"
-#define LABEL_COMMIT	    "deploy.commit"
-#define LABEL_SUBJECT	    "deploy.subject"
+#define LABEL_VERSION       "deploy.version"
+#define LABEL_COMMIT        "deploy.commit"
+#define LABEL_SUBJECT       "deploy.subject"
 #define LABEL_CONFIG_DIGEST "deploy.config-digest"
-#define LABEL_REPLICA	    "deploy.replica" /* from 1 */
-#define LABEL_KIND	    "deploy.kind"    /* "app", "release-command", "exec" */
+#define LABEL_REPLICA       "deploy.replica" /* from 1 */
+#define LABEL_KIND          "deploy.kind"    /* "app", "release-command", "exec" */
 
 /* "reportify" or "reportify@staging": folder below HOST_STATE_DIR, and how people are told. */
 char *names_service_key(const struct config *c);
@@ -24,7 +24,8 @@ char *names_service_key(const struct config *c);
 char *names_state_path(const struct config *c, const char *file);
 
 /*
- * "<service>-<role>[-<dest>]-<version>[-<n>]"; n only with several replicas.  `release` above 0 puts
+ * "<service>-<role>[-<dest>]-<version>[-<n>]"; n only with several replicas.  `release` above 0
+ * puts
  * "-r<release>" behind the version, for a version that is deployed once more.
  */
 char *names_container(const struct config *c, const struct config_role *role, const char *version,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the commands of the tool do, one function each; src/cli only reads options, calls one of
- * these.  Each connects by itself, so that what can be done beside it is (a build).  Progress goes to the deployment's ui; results are printed by the function itself through
+ * these.  Each connects by itself, so that what can be done beside it is (a build).  Progress goes
+ * to the deployment's ui; results are printed by the function itself through
  * ui_print/ui_table/ui_json, so that the text and the JSON form stand side by side.
  */
 #pragma once
@@ -10,10 +11,10 @@
 
 struct push_options {
 	bool skip_build; /* the version's image is in the registry, or on this Docker, already */
-	bool dry_run;	 /* as plan */
-	bool force;	 /* deploy even if this very release is live */
+	bool dry_run;    /* as plan */
+	bool force;      /* deploy even if this very release is live */
 	bool skip_hooks;
-	bool setup;	 /* prepare new servers first (setup) */
+	bool setup;          /* prepare new servers first (setup) */
 	bool install_docker; /* setup --install-docker */
 };
 ERROR_CHECKED int operation_push(
@@ -40,8 +41,8 @@ ERROR_CHECKED int operation_releases_diff(
 
 struct logs_options {
 	const char *since, *until; /* RFC 3339, or "10m"; NULL */
-	long tail;		   /* lines per container; -1: all */
-	const char *grep;	   /* only lines with this text; NULL */
+	long tail;                 /* lines per container; -1: all */
+	const char *grep;          /* only lines with this text; NULL */
 	bool follow;
 	bool timestamps;
 };
@@ -50,13 +51,13 @@ ERROR_CHECKED int operation_app_logs(
 
 struct exec_options {
 	const char *const *argv; /* NULL-terminated */
-	bool interactive;	 /* terminal */
-	bool reuse;		 /* in a running container; else a fresh one of the live release */
-	bool primary;		 /* only the first host */
+	bool interactive;        /* terminal */
+	bool reuse;              /* in a running container; else a fresh one of the live release */
+	bool primary;            /* only the first host */
 };
 /* *exit_status: the first that is not 0. */
-ERROR_CHECKED int operation_app_exec(
-	struct deployment *d, const struct exec_options *options, int *exit_status, struct error *err);
+ERROR_CHECKED int operation_app_exec(struct deployment *d, const struct exec_options *options,
+	int *exit_status, struct error *err);
 ERROR_CHECKED int operation_app_start(struct deployment *d, struct error *err);
 ERROR_CHECKED int operation_app_stop(struct deployment *d, struct error *err);
 ERROR_CHECKED int operation_app_restart(struct deployment *d, struct error *err);

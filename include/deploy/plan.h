@@ -14,37 +14,37 @@
 
 /* In the order in which they run; between two phases all hosts wait for each other. */
 enum plan_phase {
-	PLAN_MEND,     /* what an interrupted run left, and drift */
+	PLAN_MEND, /* what an interrupted run left, and drift */
 	PLAN_BUILD,
 	PLAN_TRANSFER,
-	PLAN_BOOT,     /* network, proxy */
-	PLAN_RELEASE,  /* release command */
-	PLAN_START,    /* candidates, until healthy */
+	PLAN_BOOT,    /* network, proxy */
+	PLAN_RELEASE, /* release command */
+	PLAN_START,   /* candidates, until healthy */
 	PLAN_SWITCH,
 	PLAN_RECORD,
-	PLAN_RETIRE,   /* drain, then stop and keep */
+	PLAN_RETIRE, /* drain, then stop and keep */
 	PLAN_PRUNE,
 	PLAN_PHASES
 };
 const char *plan_phase_name(enum plan_phase p); /* "mend", "build", ... */
 
 enum plan_step_kind {
-	STEP_ROUTES,	 /* mend: send the service's traffic to `names` (empty: take it off) */
-	STEP_START,	 /* mend: start a stopped container of the live release */
-	STEP_STOP,	 /* stop and keep */
-	STEP_REMOVE,	 /* remove a container */
-	STEP_END,	 /* mend: put the end of release `number` on record: `note` is its outcome */
+	STEP_ROUTES, /* mend: send the service's traffic to `names` (empty: take it off) */
+	STEP_START,  /* mend: start a stopped container of the live release */
+	STEP_STOP,   /* stop and keep */
+	STEP_REMOVE, /* remove a container */
+	STEP_END,    /* mend: put the end of release `number` on record: `note` is its outcome */
 	STEP_BUILD,
 	STEP_TRANSFER,
 	STEP_NETWORK,
 	STEP_PROXY,
-	STEP_COMMAND,	 /* the release command */
-	STEP_CREATE,	 /* create and start a candidate */
-	STEP_REVIVE,	 /* rollback: start a retired container as a candidate */
-	STEP_CLONE,	 /* rollback: it is gone; made again as a copy of container `from` */
-	STEP_SWITCH,	 /* traffic to `names` */
+	STEP_COMMAND, /* the release command */
+	STEP_CREATE,  /* create and start a candidate */
+	STEP_REVIVE,  /* rollback: start a retired container as a candidate */
+	STEP_CLONE,   /* rollback: it is gone; made again as a copy of container `from` */
+	STEP_SWITCH,  /* traffic to `names` */
 	STEP_RECORD,
-	STEP_RETIRE,	 /* wait for its requests, stop, keep */
+	STEP_RETIRE, /* wait for its requests, stop, keep */
 	STEP_REMOVE_IMAGE,
 };
 
@@ -60,9 +60,9 @@ struct plan_step {
 	struct strvec names; /* STEP_ROUTES, STEP_SWITCH: containers that get the traffic */
 	const struct config_role *role;
 	int replica;
-	long number; /* release that it is about */
+	long number;                  /* release that it is about */
 	enum release_outcome outcome; /* STEP_END */
-	char *note;		      /* why, for people; or NULL */
+	char *note;                   /* why, for people; or NULL */
 };
 VEC_TYPE(plan_steps, struct plan_step);
 
@@ -91,8 +91,8 @@ struct plan_host {
 	bool network;
 	bool proxy_running;
 	bool routes_there, routes_edited, maintenance;
-	struct strvec routes;	/* containers that the proxy sends this service's traffic to */
-	struct strmap digests;	/* role -> digest that a container would get now */
+	struct strvec routes;  /* containers that the proxy sends this service's traffic to */
+	struct strmap digests; /* role -> digest that a container would get now */
 };
 VEC_TYPE(plan_hosts, struct plan_host);
 void plan_hosts_fini(struct plan_hosts *hosts);
@@ -101,9 +101,9 @@ struct plan_request {
 	const struct config *config;
 	const struct history *history;
 	const struct plan_hosts *hosts;
-	const struct strvec *roles; /* filter, or NULL */
-	const char *version;	    /* of a push */
-	const char *image_id;	    /* when it is known already, or NULL */
+	const struct strvec *roles;    /* filter, or NULL */
+	const char *version;           /* of a push */
+	const char *image_id;          /* when it is known already, or NULL */
 	const struct release *back_to; /* of a rollback, else NULL */
 	bool force;
 };
@@ -130,8 +130,8 @@ ERROR_CHECKED int plan_release(const struct plan_request *req, struct plan *p, s
 void plan_prune(const struct plan_request *req, struct plan *p);
 
 /* The containers of a role of release `runs` on a host, by replica, running or not. */
-void plan_serving(const struct plan_host *h, const struct config_role *role, long runs,
-	struct strvec *names);
+void plan_serving(
+	const struct plan_host *h, const struct config_role *role, long runs, struct strvec *names);
 
 /* As `deploy plan` prints it. */
 void plan_text(const struct plan *p, const struct plan_hosts *hosts, struct str *out);

@@ -9,8 +9,8 @@ struct target;
 
 /*
  * Puts `r` into the deployment's history and appends to every connected target's copy what that one
- * lacks (also of earlier releases), fsynced; makes the folder and the server's key when they are not
- * there.  A copy that has grown past HISTORY_COMPACT_AT is rewritten with the newest releases.
+ * lacks (also of earlier releases), fsynced; makes the folder and the server's key when they are
+ * not there.  A copy that has grown past HISTORY_COMPACT_AT is rewritten with the newest releases.
  */
 ERROR_CHECKED int record_release(struct deployment *d, const struct release *r, struct error *err);
 
@@ -25,8 +25,7 @@ void record_audit(struct deployment *d, const char *what);
  * The same on one server; each that tells of one deed gives one time, in ms since 1970, so that
  * their lines are the same.
  */
-void record_audit_target(
-	struct deployment *d, struct target *t, int64_t when_ms, const char *what);
+void record_audit_target(struct deployment *d, struct target *t, int64_t when_ms, const char *what);
 
 /* The last `lines` lines of the audit of one server, as text. */
 ERROR_CHECKED int record_audit_read(

@@ -32,15 +32,15 @@ struct host {
 	struct ssh_session *ssh; /* borrowed from the SSH fabric; NULL for this machine */
 	struct docker *docker;
 	struct ssh_sftp *sftp;
-	char *home;		 /* absolute home of the SSH user; NULL before host_greet() */
-	char *state_dir;	 /* absolute "<home>/.deploy"; the same */
+	char *home;              /* absolute home of the SSH user; NULL before host_greet() */
+	char *state_dir;         /* absolute "<home>/.deploy"; the same */
 	struct docker_info info; /* of its daemon; zero before host_greet() */
 
 	/* The rest is the dialer's own (host.c). */
 	pthread_mutex_t lock;
 	struct ssh_pending *first_docker; /* begun with the session, taken by the first dial */
 	struct ssh_pending *first_sftp;
-	char *socket;	   /* Docker's socket there; NULL: the usual one */
+	char *socket;      /* Docker's socket there; NULL: the usual one */
 	bool dial_stdio;   /* by `docker system dial-stdio` */
 	bool tcp_by_shell; /* direct-tcpip is prohibited */
 	struct host_relays relays;

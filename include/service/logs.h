@@ -14,8 +14,8 @@
 
 #include <stdint.h>
 
-#define LOGS_WINDOW_MS	150
-#define LOGS_LINE_MAX	((size_t)256 << 10) /* longer lines are cut into pieces */
+#define LOGS_WINDOW_MS 150
+#define LOGS_LINE_MAX  ((size_t)256 << 10) /* longer lines are cut into pieces */
 
 struct logs_line {
 	const char *host, *container;
@@ -28,8 +28,8 @@ struct logs_line {
 
 struct logs_request {
 	const char *since, *until; /* RFC 3339, a duration back from now ("10m", "2h"), or NULL */
-	long tail;		   /* last lines of each container; -1: all */
-	const char *grep;	   /* only lines that contain it; NULL: all */
+	long tail;                 /* last lines of each container; -1: all */
+	const char *grep;          /* only lines that contain it; NULL: all */
 	bool follow;
 	/* With follow: containers with all of these labels ("a=b") that start later; NULL: none. */
 	const struct docker_filters *labels;

@@ -5,7 +5,6 @@
 #include "deploy/record.h"
 #include "run.h"
 
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,8 +21,7 @@ static int on_target(struct deployment *d, struct target *t, void *ctx, struct e
 	struct each_container *e = ctx;
 	VEC_FOREACH (&t->seen.containers, i) {
 		const struct docker_container_entry *c = &t->seen.containers.p[i];
-		if (t->selected && container_is_live(d, t, c) &&
-			e->fn(d, t, c, err) < 0) {
+		if (t->selected && container_is_live(d, t, c) && e->fn(d, t, c, err) < 0) {
 			return error_wrap(err, "container '%s'", c->name);
 		}
 	}
@@ -113,7 +111,8 @@ static const char *container_state(
 		return "left over";
 	}
 	if (container_is_live(d, t, c)) {
-		return observed_route(&t->seen, c->name) || !t->seen.proxy ? "live" : "live, not routed";
+		return observed_route(&t->seen, c->name) || !t->seen.proxy ? "live"
+									   : "live, not routed";
 	}
 	const struct release *r = history_find(&d->history, container_release(c));
 	return r && release_was_good(r) ? "retired" : "left over";
@@ -141,13 +140,13 @@ int operation_app_containers(struct deployment *d, struct error *err)
 					container_label(c, LABEL_ROLE),
 					container_label(c, LABEL_RELEASE),
 					container_label(c, LABEL_VERSION), state, c->status});
-			ui_json(d->ui, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s}",
-					       "result", "container", "host", t->host->name, "name",
-					       c->name, "id", c->id, "role",
-					       container_label(c, LABEL_ROLE), "release",
-					       (json_int_t)container_release(c), "version",
-					       container_label(c, LABEL_VERSION), "state", state,
-					       "status", c->status));
+			ui_json(d->ui,
+				json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s}", "result",
+					"container", "host", t->host->name, "name", c->name, "id",
+					c->id, "role", container_label(c, LABEL_ROLE), "release",
+					(json_int_t)container_release(c), "version",
+					container_label(c, LABEL_VERSION), "state", state, "status",
+					c->status));
 		}
 	}
 	ui_table_print(d->ui, table);

@@ -30,8 +30,7 @@ static const struct docker_container_entry *live_container(
 {
 	VEC_FOREACH (&t->seen.containers, i) {
 		const struct docker_container_entry *c = &t->seen.containers.p[i];
-		if (container_is_live(d, t, c) &&
-			str_eq(c->state, "running")) {
+		if (container_is_live(d, t, c) && str_eq(c->state, "running")) {
 			return c;
 		}
 	}
@@ -50,8 +49,9 @@ static void resize(void *ctx, int rows, int columns)
 {
 	struct exec_window *w = ctx;
 	struct error ignored = {0};
-	int failed = w->container ? docker_container_resize(w->docker, w->id, rows, columns, &ignored)
-				  : docker_exec_resize(w->docker, w->id, rows, columns, &ignored);
+	int failed = w->container
+			     ? docker_container_resize(w->docker, w->id, rows, columns, &ignored)
+			     : docker_exec_resize(w->docker, w->id, rows, columns, &ignored);
 	(void)failed; /* the process may have ended just now */
 }
 
@@ -61,9 +61,8 @@ static int take_output(void *ctx, enum frames_stream stream, const void *data, s
 	return 0;
 }
 
-static int exec_interactive(
-	struct app_exec *x, struct docker *docker, const char *container, int *status,
-	struct error *err)
+static int exec_interactive(struct app_exec *x, struct docker *docker, const char *container,
+	int *status, struct error *err)
 {
 	struct docker_exec_request req = {.cmd = &x->argv, .tty = true, .with_stdin = true};
 	CLEANUP_FREE char *id = NULL;
@@ -97,10 +96,11 @@ static int in_running(
 	return result;
 }
 
-/* -- In a fresh container: a copy of the live one, with its env and secrets, as Docker knows it -- */
+/* -- In a fresh container: a copy of the live one, with its env and secrets, as Docker knows it --
+ */
 
-static json_t *fresh_body(const struct app_exec *x, const struct docker_container *live,
-	const char *network)
+static json_t *fresh_body(
+	const struct app_exec *x, const struct docker_container *live, const char *network)
 {
 	json_t *body = json_deep_copy(live->config);
 	json_t *host = json_deep_copy(live->host_config);
@@ -124,8 +124,8 @@ static json_t *fresh_body(const struct app_exec *x, const struct docker_containe
 	json_object_set_new(host, "PortBindings", json_object());
 	json_object_set_new(host, "AutoRemove", json_false());
 	json_object_set_new(body, "HostConfig", host);
-	json_object_set_new(body, "NetworkingConfig",
-		json_pack("{s:{s:{}}}", "EndpointsConfig", network));
+	json_object_set_new(
+		body, "NetworkingConfig", json_pack("{s:{s:{}}}", "EndpointsConfig", network));
 	return body;
 }
 
@@ -157,8 +157,8 @@ static int stream(int fd, struct output_host *out, struct error *err)
 	}
 }
 
-static int run_fresh(struct app_exec *x, struct target *t, const char *name, int *status,
-	struct error *err)
+static int run_fresh(
+	struct app_exec *x, struct target *t, const char *name, int *status, struct error *err)
 {
 	struct docker *docker = t->host->docker;
 	bool tty = x->options->interactive;
@@ -188,8 +188,7 @@ static int run_fresh(struct app_exec *x, struct target *t, const char *name, int
 	return result;
 }
 
-static int in_fresh(
-	struct app_exec *x, struct deployment *d, struct target *t,
+static int in_fresh(struct app_exec *x, struct deployment *d, struct target *t,
 	const struct docker_container_entry *c, int *status, struct error *err)
 {
 	struct docker_container live = {0};
@@ -245,8 +244,8 @@ static void report(struct deployment *d, const struct app_exec *x, int *exit_sta
 	}
 }
 
-int operation_app_exec(
-	struct deployment *d, const struct exec_options *options, int *exit_status, struct error *err)
+int operation_app_exec(struct deployment *d, const struct exec_options *options, int *exit_status,
+	struct error *err)
 {
 	struct app_exec x = {.options = options};
 	size_t selected = 0;

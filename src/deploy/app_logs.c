@@ -56,7 +56,8 @@ static int show_line(void *ctx, const struct logs_line *l)
 	return 0;
 }
 
-/* Containers whose logs are asked for: of the live release, or whatever is there before the first. */
+/* Containers whose logs are asked for: of the live release, or whatever is there before the first.
+ */
 static void collect(struct deployment *d, struct logs_source *sources, size_t *n)
 {
 	const struct release *live = deployment_live(d);
@@ -64,8 +65,7 @@ static void collect(struct deployment *d, struct logs_source *sources, size_t *n
 		const struct target *t = &d->targets[i];
 		for (size_t j = 0; t->selected && j < t->seen.containers.len; j++) {
 			const struct docker_container_entry *c = &t->seen.containers.p[j];
-			if (container_is_app(c, NULL) &&
-				(!live || container_is_live(d, t, c))) {
+			if (container_is_app(c, NULL) && (!live || container_is_live(d, t, c))) {
 				sources[(*n)++] = (struct logs_source){
 					.host = t->host, .container = c->id, .name = c->name};
 			}
@@ -92,8 +92,8 @@ int operation_app_logs(struct deployment *d, const struct logs_options *options,
 	struct docker_filters labels = {0};
 	size_t n = 0;
 	CLEANUP_FREE char *service = xasprintf("%s=%s", LABEL_SERVICE, d->config->service);
-	CLEANUP_FREE char *destination = xasprintf("%s=%s", LABEL_DESTINATION,
-		d->config->destination ? d->config->destination : "");
+	CLEANUP_FREE char *destination = xasprintf(
+		"%s=%s", LABEL_DESTINATION, d->config->destination ? d->config->destination : "");
 	vec_push(&labels, ((struct docker_filter){"label", service}));
 	vec_push(&labels, ((struct docker_filter){"label", destination}));
 	vec_push(&labels, ((struct docker_filter){"label", LABEL_KIND "=app"}));

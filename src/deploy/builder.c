@@ -26,7 +26,8 @@ static int tell_dirty(struct deployment *d, struct version *v, struct error *err
 	size_t n = state.modified + state.untracked;
 	if (n > 0 && d->config->builder.context_kind == CONFIG_CONTEXT_GIT) {
 		ui_warn(d->ui, NULL,
-			"%zu uncommitted change(s) are not deployed (%s%s): what goes out is commit %s",
+			"%zu uncommitted change(s) are not deployed (%s%s): what goes out is "
+			"commit %s",
 			n, state.names.len ? state.names.p[0] : "", n > 1 ? ", ..." : "",
 			v->version);
 	} else if (n > 0) {
@@ -117,7 +118,8 @@ int builder_open(
 		return -1;
 	}
 	if (remote) {
-		return open_remote(b, remote, err) < 0 ? error_wrap(err, "builder '%s'", remote) : 0;
+		return open_remote(b, remote, err) < 0 ? error_wrap(err, "builder '%s'", remote)
+						       : 0;
 	}
 	b->host = host_local(d->ui);
 	return 0;

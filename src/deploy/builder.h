@@ -20,14 +20,14 @@ void version_fini(struct version *v);
 struct builder {
 	struct deployment *d;
 	const struct version *version;
-	struct host *host;	   /* whose Docker builds */
+	struct host *host;         /* whose Docker builds */
 	struct ssh_fabric *fabric; /* of a builder.remote */
 	struct registry_auth auth; /* of the manifest's registry */
 	struct image_build_result result;
 };
 /* Connects to the builder (this machine's Docker, or builder.remote). */
-ERROR_CHECKED int builder_open(struct builder *b, struct deployment *d,
-	const struct version *version, struct error *err);
+ERROR_CHECKED int builder_open(
+	struct builder *b, struct deployment *d, const struct version *version, struct error *err);
 void builder_fini(struct builder *b);
 /* Builds, or finds what is built; with skip: only finds. 1: not there, though the registry may have
  * it (skip only). */

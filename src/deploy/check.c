@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* check: every reason why a push would fail, each with its mend, found without changing anything. */
+/* check: every reason why a push would fail, each with its mend, found without changing anything.
+ */
 #include "builder.h"
 #include "deploy/operations.h"
 #include "disk.h"
@@ -13,10 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FILE_TIMEOUT_MS	 10000
-#define CLOCK_SKEW_MS	 30000 /* certificates and logs suffer beyond */
-#define PROC_NET_MAX	 ((size_t)4 << 20)
-#define OLDEST_DOCKER	 41 /* API of Docker 20.10 */
+#define FILE_TIMEOUT_MS 10000
+#define CLOCK_SKEW_MS   30000 /* certificates and logs suffer beyond */
+#define PROC_NET_MAX    ((size_t)4 << 20)
+#define OLDEST_DOCKER   41 /* API of Docker 20.10 */
 
 enum level { CHECK_OK, CHECK_WARN, CHECK_FAIL };
 static const char *const level_names[] = {"ok", "warning", "FAIL"};
@@ -80,8 +81,8 @@ static void check_here(struct deployment *d, struct findings *f)
 	if (version_resolve(d, &v, &err) < 0) {
 		found_error(f, NULL, &err);
 	} else {
-		found(f, CHECK_OK, NULL, NULL, "version %s%s%s", v.version,
-			v.subject ? ": " : "", v.subject ? v.subject : "");
+		found(f, CHECK_OK, NULL, NULL, "version %s%s%s", v.version, v.subject ? ": " : "",
+			v.subject ? v.subject : "");
 		check_builder(d, f, &v);
 	}
 	version_fini(&v);
@@ -159,7 +160,8 @@ static void check_ports(struct deployment *d, struct target *t, struct findings 
 	for (int i = 0; read && i < 2; i++) {
 		if (listens(&tables[0]->data, ports[i]) || listens(&tables[1]->data, ports[i])) {
 			found(f, CHECK_FAIL, t->host->name,
-				"stop what listens there, or set proxy.run.http_port and https_port",
+				"stop what listens there, or set proxy.run.http_port and "
+				"https_port",
 				"port %d, which the proxy needs, is taken", ports[i]);
 		}
 	}
@@ -193,7 +195,8 @@ static void check_forwarding(struct target *t, struct findings *f)
 			"sshd forwards no unix sockets: slower, by 'docker system dial-stdio'");
 	}
 	struct error why = {0};
-	int fd = host_dial_tcp(t->host, "127.0.0.1", 1, &why); /* nobody is there: refused is fine */
+	int fd =
+		host_dial_tcp(t->host, "127.0.0.1", 1, &why); /* nobody is there: refused is fine */
 	if (fd >= 0) {
 		close(fd);
 	}
@@ -277,8 +280,8 @@ static size_t show(struct deployment *d, struct findings *f)
 			one->host ? one->host : "", one->host ? ": " : "", one->what,
 			one->mend ? "\n         mend: " : "", one->mend ? one->mend : "");
 		ui_json(d->ui, json_pack("{s:s, s:s?, s:s, s:s, s:s?}", "result", "check", "host",
-				       one->host, "level", level_words[one->level], "what", one->what,
-				       "mend", one->mend));
+				       one->host, "level", level_words[one->level], "what",
+				       one->what, "mend", one->mend));
 	}
 	return failed;
 }
@@ -326,7 +329,8 @@ int operation_check(struct deployment *d, struct error *err)
 	}
 	vec_fini(&f.list);
 	if (failed > 0) {
-		return error_set(err, ERROR_REMOTE, "%zu finding(s) would make a push fail", failed);
+		return error_set(
+			err, ERROR_REMOTE, "%zu finding(s) would make a push fail", failed);
 	}
 	return 0;
 }

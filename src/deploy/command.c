@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The release command: once a push, on the primary host, in the new image, before new containers. */
+/* The release command: once a push, on the primary host, in the new image, before new containers.
+ */
 #include "deploy/container.h"
 #include "run.h"
 
@@ -13,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES	((size_t)16 << 10)
-#define TAIL_MAX_BYTES	((size_t)4 << 10)
-#define POLL_MS		200
+#define LINE_MAX_BYTES  ((size_t)16 << 10)
+#define TAIL_MAX_BYTES  ((size_t)4 << 10)
+#define POLL_MS         200
 #define EXIT_TIMEOUT_MS 10000
 
 /* Cuts the stream into lines for the ui, and keeps the last ones for an error. */
@@ -61,8 +62,8 @@ static int stream_output(int fd, struct output *o, int64_t deadline_ms, struct e
 	char buf[16384];
 	frames_init(&frames, false);
 	for (;;) {
-		struct pollfd fds[2] = {{.fd = fd, .events = POLLIN},
-			{.fd = cancel_fd(), .events = POLLIN}};
+		struct pollfd fds[2] = {
+			{.fd = fd, .events = POLLIN}, {.fd = cancel_fd(), .events = POLLIN}};
 		int ready = poll(fds, 2, POLL_MS);
 		if (cancel_check(err) < 0) {
 			return -1;
@@ -89,8 +90,7 @@ static int run_it(struct run *r, struct target *t, const char *name, struct outp
 	struct docker *docker = t->host->docker;
 	int64_t deadline = clock_mono_ms() + r->d->config->release.timeout_ms;
 	int code = -1;
-	struct docker_wait *wait =
-		docker_wait_open(docker, name, DOCKER_WAIT_NEXT_EXIT, err);
+	struct docker_wait *wait = docker_wait_open(docker, name, DOCKER_WAIT_NEXT_EXIT, err);
 	if (!wait) {
 		return -1;
 	}
@@ -102,7 +102,8 @@ static int run_it(struct run *r, struct target *t, const char *name, struct outp
 		int ended = docker_wait_next(wait, EXIT_TIMEOUT_MS, &code, err);
 		result = ended == 1 ? 0 : -1;
 		if (ended == 0) {
-			result = error_set(err, ERROR_REMOTE, "it closed its output but did not end");
+			result = error_set(
+				err, ERROR_REMOTE, "it closed its output but did not end");
 		}
 	}
 	docker_wait_close(wait);
@@ -119,7 +120,8 @@ static int in_container(struct run *r, struct target *t, struct error *err)
 	char token[9];
 	digest_random_hex(4, token);
 	const struct config *c = r->d->config;
-	CLEANUP_FREE char *name = xasprintf("%s-release-%s-%s", c->service, r->release.version, token);
+	CLEANUP_FREE char *name =
+		xasprintf("%s-release-%s-%s", c->service, r->release.version, token);
 	struct container_request req = {
 		.role = c->primary_role,
 		.name = name,
@@ -134,7 +136,8 @@ static int in_container(struct run *r, struct target *t, struct error *err)
 		.command = c->release.command,
 	};
 	CLEANUP_DOCKER_SPEC struct docker_container_spec spec = {0};
-	struct output o = {.ui = r->d->ui, .host = t->host->name,
+	struct output o = {.ui = r->d->ui,
+		.host = t->host->name,
 		.line = {STR_INIT(LINE_MAX_BYTES), STR_INIT(LINE_MAX_BYTES)},
 		.tail = STR_INIT(2 * TAIL_MAX_BYTES + LINE_MAX_BYTES)};
 	if (container_spec(r->d, t, &req, &spec, err) < 0 ||
@@ -171,7 +174,8 @@ int command_run(struct run *r, struct error *err)
 	const char *command = r->d->config->release.command;
 	if (!t) {
 		ui_warn(r->d->ui, NULL,
-			"the release command is not run: --hosts leaves out every host of role '%s'",
+			"the release command is not run: --hosts leaves out every host of role "
+			"'%s'",
 			r->d->config->primary_role->name);
 		return 0;
 	}

@@ -22,7 +22,8 @@ int container_command(const char *text, struct strvec *words, struct error *err)
 	}
 	const char *wrong = syntax_words(text, words);
 	if (wrong || words->len == 0) {
-		return error_set(err, ERROR_MANIFEST, "command '%s' %s", text, wrong ? wrong : "is empty");
+		return error_set(
+			err, ERROR_MANIFEST, "command '%s' %s", text, wrong ? wrong : "is empty");
 	}
 	return 0;
 }
@@ -63,8 +64,8 @@ static void add_own_env(
 	strmap_set(env, "KAMAL_CONTAINER_NAME", req->name);
 }
 
-static int add_secrets(struct deployment *d, const struct config_role *role,
-	struct secret_map *env, struct error *err)
+static int add_secrets(struct deployment *d, const struct config_role *role, struct secret_map *env,
+	struct error *err)
 {
 	VEC_FOREACH (&role->env.secret, i) {
 		const struct config_secret_ref *ref = &role->env.secret.p[i];
@@ -77,8 +78,8 @@ static int add_secrets(struct deployment *d, const struct config_role *role,
 	return 0;
 }
 
-static int add_options(const struct config_role *role, struct docker_container_spec *spec,
-	struct error *err)
+static int add_options(
+	const struct config_role *role, struct docker_container_spec *spec, struct error *err)
 {
 	VEC_FOREACH (&role->options, i) {
 		const struct config_option *option = &role->options.p[i];
@@ -88,7 +89,8 @@ static int add_options(const struct config_role *role, struct docker_container_s
 					option->mark.line, option->mark.column, option->name);
 			}
 		}
-		if (option->values.len == 0 && docker_spec_option(spec, option->name, "", err) < 0) {
+		if (option->values.len == 0 &&
+			docker_spec_option(spec, option->name, "", err) < 0) {
 			return -1;
 		}
 	}
@@ -169,8 +171,7 @@ static const char *secret_mac(void *ctx, const char *name, char buf[DIGEST_HEX_S
 	return buf;
 }
 
-char *container_digest(
-	struct deployment *d, const struct target *t, const struct config_role *role)
+char *container_digest(struct deployment *d, const struct target *t, const struct config_role *role)
 {
 	struct mac mac = {d, t};
 	char hex[DIGEST_HEX_SIZE];

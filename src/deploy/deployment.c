@@ -18,7 +18,8 @@
 
 #define DEFAULT_PARALLEL 64
 
-/* Ctrl-C ends within 2 s: what is undone by then is undone, the rest is mended by the next command. */
+/* Ctrl-C ends within 2 s: what is undone by then is undone, the rest is mended by the next command.
+ */
 #define UNDO_MS 1700
 
 static bool matches(const struct strvec *patterns, const char *name)
@@ -79,8 +80,8 @@ static bool host_selected(const struct deployment_request *req, const char *name
 }
 
 /* A pattern that matches nothing is a mistake, and a dangerous one to overlook. */
-static int check_filters(const struct deployment_request *req,
-	const struct config_host_ptrs *hosts, struct error *err)
+static int check_filters(const struct deployment_request *req, const struct config_host_ptrs *hosts,
+	struct error *err)
 {
 	for (size_t i = 0; req->hosts && i < req->hosts->len; i++) {
 		bool used = false;
@@ -175,8 +176,8 @@ void deployment_close_fabric(struct deployment *d)
 static void *watch(void *arg)
 {
 	struct deployment *d = arg;
-	struct pollfd fds[2] = {{.fd = d->watchdog_stop, .events = POLLIN},
-		{.fd = cancel_fd(), .events = POLLIN}};
+	struct pollfd fds[2] = {
+		{.fd = d->watchdog_stop, .events = POLLIN}, {.fd = cancel_fd(), .events = POLLIN}};
 	while (poll(fds, 2, -1) < 0 && errno == EINTR) {
 	}
 	if (fds[0].revents || poll(fds, 1, UNDO_MS) != 0) {
@@ -330,8 +331,7 @@ int deployment_each(struct deployment *d, target_fn *fn, void *ctx, struct error
 	return -1;
 }
 
-void deployment_each_best_effort(
-	struct deployment *d, const char *what, target_fn *fn, void *ctx)
+void deployment_each_best_effort(struct deployment *d, const char *what, target_fn *fn, void *ctx)
 {
 	struct each e = {.d = d, .fn = fn, .ctx = ctx};
 	pool_run(d->n, (size_t)d->parallel, run_one, &e);

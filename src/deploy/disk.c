@@ -15,10 +15,12 @@ int disk_space(struct host *h, struct disk_space *out)
 	struct error ignored = {0};
 	int status = 1;
 	unsigned long long blocks, used, left;
-	/* Docker's folder is root's alone on most servers: the file system above it tells as well. */
+	/* Docker's folder is root's alone on most servers: the file system above it tells as well.
+	 */
 	str_add(&command, "d=");
 	ssh_quote(&command, h->info.root_dir ? h->info.root_dir : "/");
-	str_add(&command, "; df -Pk \"$d\" 2>/dev/null || df -Pk \"${d%/*}/\" 2>/dev/null || df -Pk /");
+	str_add(&command,
+		"; df -Pk \"$d\" 2>/dev/null || df -Pk \"${d%/*}/\" 2>/dev/null || df -Pk /");
 	if (ssh_run(h->ssh, str_c(&command), NULL, 0, &text, NULL, DF_TIMEOUT_MS, &status,
 		    &ignored) < 0) {
 		return -1;

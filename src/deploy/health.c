@@ -32,9 +32,8 @@ int health_add_logs(struct host *host, const char *container, struct error *err)
 	CLEANUP_STR struct str tail = STR_INIT(TAIL_BYTES);
 	struct error ignored = {0};
 	if (docker_container_tail(host->docker, container, TAIL_LINES, &tail, &ignored) == 0) {
-		CLEANUP_FREE char *heading = tail.len
-						     ? xasprintf("last lines of %s:\n", container)
-						     : xasprintf("%s wrote nothing\n", container);
+		CLEANUP_FREE char *heading = tail.len ? xasprintf("last lines of %s:\n", container)
+						      : xasprintf("%s wrote nothing\n", container);
 		(void)error_detail(err, heading, strlen(heading));
 		(void)error_detail(err, str_c(&tail), tail.len);
 	}
@@ -63,10 +62,11 @@ static enum verdict look(struct watch *w, struct error *err)
 	} else if (req->health->kind == CONFIG_HEALTH_DOCKER) {
 		verdict = c.health == DOCKER_HEALTHY ? HEALTHY : NOT_YET;
 		snprintf(w->last, sizeof(w->last), "Docker says %s%s%.300s",
-			c.health == DOCKER_UNHEALTHY   ? "unhealthy"
+			c.health == DOCKER_UNHEALTHY     ? "unhealthy"
 			: c.health == DOCKER_HEALTH_NONE ? "that it has no HEALTHCHECK"
 							 : "starting",
-			c.health_log && *c.health_log ? ": " : "", c.health_log ? c.health_log : "");
+			c.health_log && *c.health_log ? ": " : "",
+			c.health_log ? c.health_log : "");
 	} else if (req->health->kind == CONFIG_HEALTH_RUNNING &&
 		   clock_mono_ms() - w->begun_ms >= req->readiness_delay_ms) {
 		verdict = HEALTHY;

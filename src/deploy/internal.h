@@ -17,17 +17,19 @@ struct observation {
 	struct history history; /* its own copy */
 	bool history_there;
 	size_t history_bytes;
-	char key[65]; /* HMAC key of the server for digests of secrets */
+	char key[65];   /* HMAC key of the server for digests of secrets */
 	bool key_there; /* false: just made, not written yet */
-	struct docker_container_list containers; /* the service's and destination's, stopped ones too */
-	struct docker_image_list images;	 /* all of the daemon */
+	struct docker_container_list
+		containers;              /* the service's and destination's, stopped ones too */
+	struct docker_image_list images; /* all of the daemon */
 	bool network_there;
 	struct docker_container proxy_container;
 	bool proxy_there;
 	struct proxy *proxy; /* the service on that proxy; NULL: the host has no proxied role */
 };
 
-/* Which of the secrets that the manifest names a command cannot do without; each includes the last. */
+/* Which of the secrets that the manifest names a command cannot do without; each includes the last.
+ */
 enum secrets_need {
 	SECRETS_NONE = 0,
 	SECRETS_SSH,   /* keys to connect with */
@@ -38,7 +40,7 @@ enum secrets_need {
 /* A server that the command works on. */
 struct target {
 	const struct config_host *address;
-	bool selected; /* by --hosts and --roles; the lock host may not be */
+	bool selected;     /* by --hosts and --roles; the lock host may not be */
 	struct host *host; /* NULL: not connected */
 	struct observation seen;
 	struct error error; /* what failed here in the present phase */
@@ -48,7 +50,7 @@ struct deployment {
 	const struct config *config;
 	struct ui *ui;
 	char *command;
-	char *version; /* asked for, or NULL */
+	char *version;       /* asked for, or NULL */
 	struct strvec roles; /* filter; empty: all */
 	bool skip_hooks;
 	bool errors_kept; /* deployment_each() leaves them in the targets and shows none (check) */
@@ -56,8 +58,8 @@ struct deployment {
 	int parallel;
 	int64_t begun_ms; /* monotonic: when the command began */
 
-	char *performer;     /* who */
-	char *operator_host; /* from where */
+	char *performer;           /* who */
+	char *operator_host;       /* from where */
 	struct git_source *source; /* NULL: not in a git repository */
 
 	bool connected;
@@ -73,7 +75,7 @@ struct deployment {
 	/* Ends a cancelled command in time even when servers do not answer (deployment.c). */
 	pthread_t watchdog;
 	bool watched;
-	int watchdog_stop; /* eventfd */
+	int watchdog_stop;           /* eventfd */
 	pthread_mutex_t fabric_lock; /* guards the pointer `fabric` against the watchdog */
 
 	struct history history; /* merged over all targets */
@@ -87,16 +89,15 @@ struct ssh_fabric *deployment_fabric(struct deployment *d);
 void deployment_close_fabric(struct deployment *d);
 
 /*
- * Runs fn on every target in parallel (also on a lock host that is not selected: fn looks), each with
- * its own error, and puts the host's name into it.  -1 when any failed: *err is the first one's, the
- * others are shown by ui_error().  fn returns 0 or -1.
+ * Runs fn on every target in parallel (also on a lock host that is not selected: fn looks), each
+ * with its own error, and puts the host's name into it.  -1 when any failed: *err is the first
+ * one's, the others are shown by ui_error().  fn returns 0 or -1.
  */
 typedef int target_fn(struct deployment *d, struct target *t, void *ctx, struct error *err);
 ERROR_CHECKED int deployment_each(
 	struct deployment *d, target_fn *fn, void *ctx, struct error *err);
 /* The same for clean-up: failures are only told (ui_warn). */
-void deployment_each_best_effort(
-	struct deployment *d, const char *what, target_fn *fn, void *ctx);
+void deployment_each_best_effort(struct deployment *d, const char *what, target_fn *fn, void *ctx);
 
 /* Does this target run containers of the role? */
 bool target_has_role(const struct target *t, const struct config_role *role);
@@ -140,8 +141,8 @@ long container_release(const struct docker_container_entry *c);
 bool container_is_app(const struct docker_container_entry *c, const char *role);
 
 /* Is it of the release that is live as its role on this host? (--hosts may have left it behind.) */
-bool container_is_live(const struct deployment *d, const struct target *t,
-	const struct docker_container_entry *c);
+bool container_is_live(
+	const struct deployment *d, const struct target *t, const struct docker_container_entry *c);
 /* The newest release that is live on a selected host; NULL: none. */
 const struct release *deployment_live(const struct deployment *d);
 

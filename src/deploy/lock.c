@@ -20,7 +20,7 @@
 #define LOCK_IO_MS        10000
 #define LOCK_POLL_MS      1000
 #define OWNER_MAX         ((size_t)16 << 10)
-#define LOCK_TREE_MAX     32 /* entries of a lock folder */
+#define LOCK_TREE_MAX     32                       /* entries of a lock folder */
 #define LOCK_DOUBT_MS     (LOCK_DEAD_S * 1000 / 2) /* without a beat: nothing more is begun */
 #define LOCK_VANISHED_MAX 20 /* times that a lock in our way was gone when we looked */
 

@@ -34,12 +34,11 @@ int operation_lock_status(struct deployment *d, struct error *err)
 			clock_rfc3339(o.since_ms, since), o.command, o.message ? ": " : "",
 			o.message ? o.message : "",
 			o.dead ? " (its owner is gone; the next command takes it over)" : "");
-		ui_json(d->ui,
-			json_pack("{s:s, s:b, s:s, s:s, s:s, s:s?, s:s, s:b, s:I}", "result", "lock",
-				"held", 1, "performer", o.performer, "host", o.host, "command",
-				o.command, "message", o.message, "since",
-				clock_rfc3339(o.since_ms, since), "dead", o.dead, "silent_s",
-				(json_int_t)o.silent_s));
+		ui_json(d->ui, json_pack("{s:s, s:b, s:s, s:s, s:s, s:s?, s:s, s:b, s:I}", "result",
+				       "lock", "held", 1, "performer", o.performer, "host", o.host,
+				       "command", o.command, "message", o.message, "since",
+				       clock_rfc3339(o.since_ms, since), "dead", o.dead, "silent_s",
+				       (json_int_t)o.silent_s));
 	}
 	lock_owner_fini(&o);
 	return held < 0 ? -1 : 0;

@@ -40,13 +40,13 @@ bool container_is_app(const struct docker_container_entry *c, const char *role)
 	       (!role || str_eq(container_label(c, LABEL_ROLE), role));
 }
 
-bool container_is_live(const struct deployment *d, const struct target *t,
-	const struct docker_container_entry *c)
+bool container_is_live(
+	const struct deployment *d, const struct target *t, const struct docker_container_entry *c)
 {
 	long release = container_release(c);
 	return release > 0 && container_is_app(c, NULL) &&
-	       release == history_serving(&d->history, t->address->name,
-				  container_label(c, LABEL_ROLE));
+	       release == history_serving(
+				  &d->history, t->address->name, container_label(c, LABEL_ROLE));
 }
 
 const struct release *deployment_live(const struct deployment *d)
@@ -434,7 +434,8 @@ void observe_merge(struct deployment *d)
 			d->history.len);
 	} else if (rebuilt > 0) {
 		ui_warn(d->ui, NULL,
-			"the release history lacks %zu release(s) that serve: rebuilt from containers",
+			"the release history lacks %zu release(s) that serve: rebuilt from "
+			"containers",
 			rebuilt);
 	}
 }

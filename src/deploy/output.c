@@ -55,8 +55,8 @@ static void show(struct output_host *h, bool is_err)
 	pthread_mutex_lock(&o->lock);
 	if (ui_is_json(o->ui)) {
 		json_t *text = json_stringn(str_c(line), line->len);
-		ui_json(o->ui, json_pack("{s:s, s:s, s:s, s:o}", "result", "output", "host", h->name,
-				       "stream", is_err ? "stderr" : "stdout", "line",
+		ui_json(o->ui, json_pack("{s:s, s:s, s:s, s:o}", "result", "output", "host",
+				       h->name, "stream", is_err ? "stderr" : "stdout", "line",
 				       text ? text : json_string("?")));
 	} else if (is_err) {
 		ui_output(o->ui, o->prefixed ? h->name : NULL, NULL, true, str_c(line));

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #define RECORD_TIMEOUT_MS 15000
-#define AUDIT_MAX	  ((size_t)4 << 20)
-#define AUDIT_ROTATE_AT	  ((uint64_t)1 << 20) /* then it becomes audit.1.jsonl */
+#define AUDIT_MAX         ((size_t)4 << 20)
+#define AUDIT_ROTATE_AT   ((uint64_t)1 << 20) /* then it becomes audit.1.jsonl */
 
 static void queue_key(struct deployment *d, struct target *t, struct sftp_batch *b)
 {
@@ -101,8 +101,8 @@ static char *audit_line(const struct deployment *d, int64_t when_ms, const char 
 {
 	char when[CLOCK_RFC3339_SIZE];
 	CLEANUP_JSON json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s}", "time",
-		clock_rfc3339(when_ms, when), "performer", d->performer, "from",
-		d->operator_host, "command", d->command, "what", what);
+		clock_rfc3339(when_ms, when), "performer", d->performer, "from", d->operator_host,
+		"command", d->command, "what", what);
 	CLEANUP_FREE char *text = j ? json_text(j) : NULL;
 	return text ? xasprintf("%s\n", text) : xstrdup("");
 }
@@ -113,8 +113,7 @@ void record_audit(struct deployment *d, const char *what)
 	deployment_each_best_effort(d, "write the audit", write_audit, line);
 }
 
-void record_audit_target(
-	struct deployment *d, struct target *t, int64_t when_ms, const char *what)
+void record_audit_target(struct deployment *d, struct target *t, int64_t when_ms, const char *what)
 {
 	CLEANUP_FREE char *line = audit_line(d, when_ms, what);
 	struct error err = {0};

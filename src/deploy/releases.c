@@ -12,26 +12,25 @@
 
 static const char *mark(const struct deployment *d, const struct release *r)
 {
-	return r == history_live(&d->history) ? "live" : r->outcome == RELEASE_LIVE
-								? "retired"
-								: release_outcome_name(r->outcome);
+	return r == history_live(&d->history) ? "live"
+	       : r->outcome == RELEASE_LIVE   ? "retired"
+					      : release_outcome_name(r->outcome);
 }
 
 static void list_row(struct deployment *d, struct ui_table *table, const struct release *r)
 {
 	char when[CLOCK_RFC3339_SIZE], took[CLOCK_RFC3339_SIZE] = "";
 	CLEANUP_FREE char *number = xasprintf("%ld", r->number);
-	CLEANUP_FREE char *what = r->runs != r->number
-					  ? xasprintf("rollback to %ld", r->runs)
-					  : xstrdup(r->subject ? r->subject : "");
+	CLEANUP_FREE char *what = r->runs != r->number ? xasprintf("rollback to %ld", r->runs)
+						       : xstrdup(r->subject ? r->subject : "");
 	clock_rfc3339(r->started_ms, when);
 	when[10] = ' ';
 	when[16] = '\0'; /* to the minute */
 	if (r->finished_ms > r->started_ms) {
 		clock_duration(r->finished_ms - r->started_ms, took);
 	}
-	ui_table_row(table, (const char *[]){number, mark(d, r), r->version, when, took,
-				    r->performer, what});
+	ui_table_row(table,
+		(const char *[]){number, mark(d, r), r->version, when, took, r->performer, what});
 }
 
 int operation_releases_list(struct deployment *d, struct error *err)
@@ -98,8 +97,7 @@ int operation_releases_show(struct deployment *d, long number, struct error *err
 	}
 	CLEANUP_FREE char *heading = xasprintf("%ld (%s)", r->number, mark(d, r));
 	CLEANUP_FREE char *replaced = r->replaced ? xasprintf("release %ld", r->replaced) : NULL;
-	CLEANUP_FREE char *runs =
-		r->runs != r->number ? xasprintf("release %ld", r->runs) : NULL;
+	CLEANUP_FREE char *runs = r->runs != r->number ? xasprintf("release %ld", r->runs) : NULL;
 	show_line(d, "release", heading);
 	show_line(d, "version", r->version);
 	show_line(d, "commit", r->commit);
@@ -142,14 +140,16 @@ static void diff_values(
 	if (json_is_object(from) && json_is_object(to)) {
 		const char *key;
 		json_t *value;
-		json_object_foreach (from, key, value) {
+		json_object_foreach(from, key, value)
+		{
 			if (str_starts(key, "x-")) {
 				continue; /* where files lie on this machine, or what is no key */
 			}
 			CLEANUP_FREE char *below = xasprintf("%s%s%s", path, *path ? "." : "", key);
 			diff_values(d, below, value, json_object_get(to, key), out);
 		}
-		json_object_foreach (to, key, value) {
+		json_object_foreach(to, key, value)
+		{
 			if (!json_object_get(from, key) && !str_starts(key, "x-")) {
 				CLEANUP_FREE char *below =
 					xasprintf("%s%s%s", path, *path ? "." : "", key);
@@ -160,8 +160,8 @@ static void diff_values(
 		CLEANUP_FREE char *before = value_text(from);
 		CLEANUP_FREE char *after = value_text(to);
 		ui_print(d->ui, "  %s: %s -> %s", path, before, after);
-		json_array_append_new(out, json_pack("{s:s, s:O?, s:O?}", "key", path, "from",
-						   from, "to", to));
+		json_array_append_new(
+			out, json_pack("{s:s, s:O?, s:O?}", "key", path, "from", from, "to", to));
 	}
 }
 
@@ -218,8 +218,8 @@ static void diff_commits(
 	vec_fini(&commits);
 }
 
-int operation_releases_diff(struct deployment *d, long from_number, long to_number,
-	struct error *err)
+int operation_releases_diff(
+	struct deployment *d, long from_number, long to_number, struct error *err)
 {
 	if (deployment_look(d, err) < 0) {
 		return -1;

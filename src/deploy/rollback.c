@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct release *choose(
-	struct deployment *d, const char *version, struct error *err)
+static const struct release *choose(struct deployment *d, const char *version, struct error *err)
 {
 	const struct release *live = deployment_live(d);
 	const struct release *to = version ? history_lookup(&d->history, version)

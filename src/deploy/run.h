@@ -31,14 +31,14 @@ struct run {
 	struct deployment *d;
 	const struct plan *plan;
 	const struct plan_hosts *hosts;
-	struct release release;	    /* that is being made */
-	struct image_source *image; /* NULL: rollback, or the registry has it */
+	struct release release;           /* that is being made */
+	struct image_source *image;       /* NULL: rollback, or the registry has it */
 	const struct registry_auth *auth; /* borrowed; NULL: rollback */
 	enum image_strategy strategy;
 	struct run_target *targets;
-	atomic_bool abandon;	 /* another host failed: stop waiting */
-	struct error late;	 /* what failed after the new release was live */
-	const char *phase;	 /* that is being told, or NULL */
+	atomic_bool abandon; /* another host failed: stop waiting */
+	struct error late;   /* what failed after the new release was live */
+	const char *phase;   /* that is being told, or NULL */
 	int64_t phase_begun_ms;
 };
 
@@ -63,12 +63,11 @@ int run_finish(struct run *r, int result, struct error *err);
 char *run_outcome(const struct run *r);
 
 /* Steps of a phase on a target, in order. Calls fn for each until one fails. */
-typedef int step_fn(
-	struct run *r, struct target *t, const struct plan_step *s, struct error *err);
+typedef int step_fn(struct run *r, struct target *t, const struct plan_step *s, struct error *err);
 /* -1 when cancelled, or when the lock is not ours any more: then nothing may be touched. */
 ERROR_CHECKED int run_may_go_on(struct run *r, struct error *err);
-ERROR_CHECKED int run_steps(struct run *r, struct target *t, enum plan_phase phase, step_fn *fn,
-	struct error *err);
+ERROR_CHECKED int run_steps(
+	struct run *r, struct target *t, enum plan_phase phase, step_fn *fn, struct error *err);
 bool run_has_phase(const struct run *r, enum plan_phase phase);
 struct run_target *run_target_of(struct run *r, const struct target *t);
 
@@ -76,16 +75,16 @@ struct run_target *run_target_of(struct run *r, const struct target *t);
 ERROR_CHECKED int run_prune(struct deployment *d, struct target *t, void *run, struct error *err);
 
 /* -- candidates.c -- */
-ERROR_CHECKED int candidates_start(struct deployment *d, struct target *t, void *run,
-	struct error *err);
+ERROR_CHECKED int candidates_start(
+	struct deployment *d, struct target *t, void *run, struct error *err);
 int candidates_undo(struct deployment *d, struct target *t, void *run, struct error *err);
 
 /* -- traffic.c -- */
 ERROR_CHECKED int traffic_switch(struct run *r, struct error *err);
 int traffic_back(struct deployment *d, struct target *t, void *run, struct error *err);
 /* Drains and stops what is retired. */
-ERROR_CHECKED int traffic_retire(struct deployment *d, struct target *t, void *run,
-	struct error *err);
+ERROR_CHECKED int traffic_retire(
+	struct deployment *d, struct target *t, void *run, struct error *err);
 /* What a switch can have prepared beside the health watch: nothing that serves is touched. */
 ERROR_CHECKED int traffic_prepare(struct run *r, struct target *t, struct error *err);
 /* Fills in `service` of the target from the manifest and the secrets, once. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* setup: Docker on servers that have none, before the first push. */
-#include "deploy/hooks.h"
 #include "deploy/setup.h"
+#include "deploy/hooks.h"
 #include "internal.h"
 
 #include "ssh/exec.h"
@@ -71,8 +71,9 @@ static int prepare(struct deployment *d, struct target *t, void *ctx, struct err
 	bool known = strstr(str_c(&out), "debian") || strstr(str_c(&out), "ubuntu");
 	if (!known || !s->install) {
 		error_set(err, ERROR_REMOTE, "Docker is not installed");
-		return known ? error_hint(err, "deploy setup --install-docker installs it, or on the "
-					       "server: sudo apt-get install docker.io")
+		return known ? error_hint(err,
+				       "deploy setup --install-docker installs it, or on the "
+				       "server: sudo apt-get install docker.io")
 			     : error_hint(err, "install Docker 20.10 or newer by that "
 					       "distribution's own means");
 	}

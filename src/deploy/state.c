@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What was observed, in the words of the plan. */
+#include "state.h"
 #include "deploy/container.h"
 #include "internal.h"
-#include "state.h"
 
 #include <string.h>
 

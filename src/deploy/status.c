@@ -94,9 +94,7 @@ static void add_container(struct deployment *d, const struct target *t, const st
 	int64_t memory = h->sampled[i] ? h->after[i].memory : -1;
 	char size[16] = "";
 	CLEANUP_FREE char *percent = cpu >= 0 ? xasprintf("%.1f%%", cpu) : xstrdup("");
-	const char *routed = !t->seen.proxy			  ? ""
-			     : observed_route(&t->seen, c->name) ? "yes"
-								  : "NO";
+	const char *routed = !t->seen.proxy ? "" : observed_route(&t->seen, c->name) ? "yes" : "NO";
 	if (memory >= 0) {
 		ui_bytes((uint64_t)memory, size);
 	}
@@ -123,19 +121,17 @@ static json_t *host_json(const struct target *t, const struct host_status *h, js
 
 static void show_host(struct deployment *d, const struct target *t, const struct host_status *h)
 {
-	const char *proxy = !t->seen.proxy	? "no proxied role"
-			    : !t->seen.proxy_there ? "proxy MISSING"
-			    : t->seen.proxy_container.running
-				    ? proxy_live(t->seen.proxy)->maintenance ? "in MAINTENANCE"
-									      : "proxy runs"
-				    : "proxy STOPPED";
-	CLEANUP_FREE char *disk = h->disk_percent < 0
-					  ? xstrdup("disk ?")
-					  : xasprintf("disk %ld%% used, %s free%s", h->disk_percent,
-						    h->disk_free,
-						    h->disk_percent >= DISK_WARN_PERCENT
-							    ? " (NEARLY FULL)"
-							    : "");
+	const char *proxy =
+		!t->seen.proxy         ? "no proxied role"
+		: !t->seen.proxy_there ? "proxy MISSING"
+		: t->seen.proxy_container.running
+			? proxy_live(t->seen.proxy)->maintenance ? "in MAINTENANCE" : "proxy runs"
+			: "proxy STOPPED";
+	CLEANUP_FREE char *disk =
+		h->disk_percent < 0
+			? xstrdup("disk ?")
+			: xasprintf("disk %ld%% used, %s free%s", h->disk_percent, h->disk_free,
+				  h->disk_percent >= DISK_WARN_PERCENT ? " (NEARLY FULL)" : "");
 	ui_print(d->ui, "%s: Docker %s, %s, %s", t->host->name,
 		t->host->info.server_version ? t->host->info.server_version : "?", proxy, disk);
 }
@@ -213,9 +209,9 @@ static void show_all(struct deployment *d, const struct status *s, json_t *drift
 	if (live) {
 		json_object_del(release, "config");
 	}
-	ui_json(d->ui, json_pack("{s:s, s:s, s:o, s:o, s:o}", "result", "status", "service",
-			       d->config->service, "live", release, "hosts", hosts, "drift",
-			       drift));
+	ui_json(d->ui,
+		json_pack("{s:s, s:s, s:o, s:o, s:o}", "result", "status", "service",
+			d->config->service, "live", release, "hosts", hosts, "drift", drift));
 }
 
 int operation_status(struct deployment *d, struct error *err)

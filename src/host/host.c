@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define DOCKER_SOCKET	 "/var/run/docker.sock"
+#define DOCKER_SOCKET    "/var/run/docker.sock"
 #define PROBE_TIMEOUT_MS 10000
 
 static int dial_docker(void *ctx, struct error *err);
@@ -175,13 +175,14 @@ static int dial_command(struct host *h, const char *command, struct error *err)
 }
 
 /*
- * A line for each socket there: "ok PATH" or "denied PATH"; then "cli" when there is a docker program
- * and "alive" when it reaches its daemon.
+ * A line for each socket there: "ok PATH" or "denied PATH"; then "cli" when there is a docker
+ * program and "alive" when it reaches its daemon.
  */
 static const char probe_script[] =
 	"u=$(id -u); for s in /var/run/docker.sock \"/run/user/$u/docker.sock\" "
 	"/run/podman/podman.sock \"/run/user/$u/podman/podman.sock\"; do "
-	"if [ -S \"$s\" ]; then if [ -w \"$s\" ]; then echo \"ok $s\"; else echo \"denied $s\"; fi; "
+	"if [ -S \"$s\" ]; then if [ -w \"$s\" ]; then echo \"ok $s\"; else echo \"denied $s\"; "
+	"fi; "
 	"fi; done; if command -v docker >/dev/null 2>&1; then echo cli; "
 	"if docker version >/dev/null 2>&1; then echo alive; fi; fi";
 
@@ -189,7 +190,8 @@ static int explain_no_docker(const char *probe, struct error *err)
 {
 	if (strstr(probe, "denied ")) {
 		error_set(err, ERROR_CONNECT, "the SSH user may not use Docker's socket");
-		return error_hint(err, "on the server: sudo usermod -aG docker USER, then log in anew");
+		return error_hint(
+			err, "on the server: sudo usermod -aG docker USER, then log in anew");
 	}
 	if (strstr(probe, "cli") || strstr(probe, "ok ")) {
 		error_set(err, ERROR_CONNECT, "the Docker daemon is not running");
@@ -215,7 +217,8 @@ static int find_docker(struct host *h, struct error *err)
 {
 	CLEANUP_STR struct str out = STR_INIT(STR_MAX_LINE);
 	int status;
-	if (ssh_run(h->ssh, probe_script, NULL, 0, &out, NULL, PROBE_TIMEOUT_MS, &status, err) < 0) {
+	if (ssh_run(h->ssh, probe_script, NULL, 0, &out, NULL, PROBE_TIMEOUT_MS, &status, err) <
+		0) {
 		return -1;
 	}
 	for (const char *line = str_c(&out); line && *line;) {
@@ -252,8 +255,8 @@ static int dial_docker(void *ctx, struct error *err)
 		return dial_command(h, "docker system dial-stdio", err);
 	}
 	struct error refused = {0};
-	int fd = first ? ssh_pending_wait(first, &refused)
-		       : ssh_open_unix(h->ssh, socket, &refused);
+	int fd =
+		first ? ssh_pending_wait(first, &refused) : ssh_open_unix(h->ssh, socket, &refused);
 	if (fd >= 0) {
 		return fd;
 	}

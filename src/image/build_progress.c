@@ -11,8 +11,9 @@
 static bool is_internal(const char *step)
 {
 	return str_starts(step, "[internal]") || str_starts(step, "[auth]") ||
-	       str_starts(step, "exporting") || str_starts(step, "importing") || str_starts(step, "copy /context") ||
-	       str_starts(step, "http://") || str_starts(step, "resolve image");
+	       str_starts(step, "exporting") || str_starts(step, "importing") ||
+	       str_starts(step, "copy /context") || str_starts(step, "http://") ||
+	       str_starts(step, "resolve image");
 }
 
 static void on_trace(

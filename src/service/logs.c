@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK	   65536
-#define STAMP_LEN  30 /* "2006-01-02T15:04:05.000000000Z": always nine digits, so text sorts */
+#define CHUNK      65536
+#define STAMP_LEN  30   /* "2006-01-02T15:04:05.000000000Z": always nine digits, so text sorts */
 #define MAX_QUEUED 4096 /* lines of one source that wait; then it is not read */
 
 struct line {
@@ -140,13 +140,15 @@ static int read_some(struct stream *s, int timeout_ms, struct error *err)
 	return -1;
 }
 
-static int open_stream(struct merge *m, struct stream *s, const char *since, long tail,
-	struct error *err)
+static int open_stream(
+	struct merge *m, struct stream *s, const char *since, long tail, struct error *err)
 {
 	struct docker_logs_request req = {
 		.follow = m->req->follow,
 		.timestamps = true,
-		.tail = tail < 0 ? 0 : tail == 0 ? -1 : (int)tail,
+		.tail = tail < 0    ? 0
+			: tail == 0 ? -1
+				    : (int)tail,
 		.since = since,
 		.until = m->req->until,
 		.tty = s->tty,
@@ -156,8 +158,8 @@ static int open_stream(struct merge *m, struct stream *s, const char *since, lon
 	return s->in ? 0 : -1;
 }
 
-static struct stream *add_stream(struct merge *m, struct host *host, const char *container,
-	const char *name, bool tty)
+static struct stream *add_stream(
+	struct merge *m, struct host *host, const char *container, const char *name, bool tty)
 {
 	struct stream *s = xcalloc(1, sizeof(*s));
 	s->host = host;
@@ -199,8 +201,8 @@ static struct stream *oldest(const struct merge *m)
 	VEC_FOREACH (&m->streams, i) {
 		struct stream *s = m->streams.p[i];
 		if (s->first < s->count &&
-			(!found || memcmp(s->lines[s->first].text,
-					   found->lines[found->first].text, STAMP_LEN) < 0)) {
+			(!found || memcmp(s->lines[s->first].text, found->lines[found->first].text,
+					   STAMP_LEN) < 0)) {
 			found = s;
 		}
 	}
@@ -245,7 +247,8 @@ static struct stream *find(const struct merge *m, const struct host *host, const
 {
 	VEC_FOREACH (&m->streams, i) {
 		struct stream *s = m->streams.p[i];
-		if (s->host == host && (str_eq(s->container, container) || str_eq(s->name, container))) {
+		if (s->host == host &&
+			(str_eq(s->container, container) || str_eq(s->name, container))) {
 			return s;
 		}
 	}
@@ -253,8 +256,8 @@ static struct stream *find(const struct merge *m, const struct host *host, const
 }
 
 /* A container started: a new one, or one that we know and whose log ended with its last run. */
-static int started(struct merge *m, struct watch *w, const struct docker_event *e,
-	struct error *err)
+static int started(
+	struct merge *m, struct watch *w, const struct docker_event *e, struct error *err)
 {
 	struct stream *s = find(m, w->host, e->id);
 	s = s ? s : find(m, w->host, e->name);
@@ -272,8 +275,8 @@ static int started(struct merge *m, struct watch *w, const struct docker_event *
 	return open_stream(m, s, since, -1, err);
 }
 
-static int watch_hosts(struct merge *m, const struct logs_source *sources, size_t n,
-	struct error *err)
+static int watch_hosts(
+	struct merge *m, const struct logs_source *sources, size_t n, struct error *err)
 {
 	m->watches = xcalloc(n + 1, sizeof(*m->watches));
 	for (size_t i = 0; i < n; i++) {

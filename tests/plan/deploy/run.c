@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Plans as data.  Each folder beside this file is a case: `deploy.yml` (or the shared one here),
- * `state.json` (what is asked, the history, what was seen), `expected.txt` (the plan, or the error).
- * A new case is a new folder.  UPDATE=1 writes expected.txt; look at the diff before you commit it.
+ * `state.json` (what is asked, the history, what was seen), `expected.txt` (the plan, or the
+ *error). A new case is a new folder.  UPDATE=1 writes expected.txt; look at the diff before you
+ *commit it.
  *
  * state.json:
  *	"version": "v2" | "rollback": "" or "3" | "mend": true |
  *	"prune": true;  "force": true;  "roles": ["web"]
  *	"history": events as in releases.jsonl ("time" may be left out)
  *	"hosts": {"app1": {"containers": [{"name","role","release","replica","running","image",
- *	          "digest","kind"}], "images": {"sha256:..": "tag"}, "routes": [..], "proxy": true, ...}}
+ *	          "digest","kind"}], "images": {"sha256:..": "tag"}, "routes": [..], "proxy": true,
+ *...}}
  */
 #include "deploy/plan.h"
 
@@ -55,15 +57,18 @@ static void read_host(struct plan_hosts *hosts, const char *name, json_t *j)
 	size_t i;
 	json_t *item;
 	const char *key;
-	json_array_foreach (json_object_get(j, "containers"), i, item) {
+	json_array_foreach(json_object_get(j, "containers"), i, item)
+	{
 		read_container(&h, item);
 	}
-	json_object_foreach (json_object_get(j, "images"), key, item) {
+	json_object_foreach(json_object_get(j, "images"), key, item)
+	{
 		struct plan_image image = {.id = xstrdup(key), .ours = true};
 		strvec_push(&image.tags, json_string_value(item));
 		vec_push(&h.images, image);
 	}
-	json_array_foreach (json_object_get(j, "routes"), i, item) {
+	json_array_foreach(json_object_get(j, "routes"), i, item)
+	{
 		strvec_push(&h.routes, json_string_value(item));
 	}
 	h.routes_there = json_bool_at(j, "routed", h.routes.len > 0);
@@ -76,7 +81,8 @@ static void read_history(struct history *h, json_t *events)
 	CLEANUP_STR struct str lines = STR_INIT(STR_MAX_FILE);
 	size_t i;
 	json_t *item;
-	json_array_foreach (events, i, item) {
+	json_array_foreach(events, i, item)
+	{
 		if (!json_object_get(item, "time")) {
 			json_object_set_new(item, "time", json_string("2026-01-02T03:04:05.000Z"));
 		}
@@ -101,9 +107,9 @@ static int make(const json_t *state, struct plan_request *req, struct plan *p, s
 		return 0;
 	}
 	if (back) {
-		req->back_to = *back ? history_lookup(req->history, back)
-				     : history_previous_good(
-					       req->history, history_live(req->history));
+		req->back_to =
+			*back ? history_lookup(req->history, back)
+			      : history_previous_good(req->history, history_live(req->history));
 		if (!req->back_to) {
 			return error_set(err, ERROR_USAGE, "nothing to go back to");
 		}
@@ -135,13 +141,15 @@ static void plan_case(const char *dir, struct str *out)
 	}
 	const char *name;
 	json_t *item;
-	json_object_foreach (json_object_get(state, "hosts"), name, item) {
+	json_object_foreach(json_object_get(state, "hosts"), name, item)
+	{
 		read_host(&hosts, name, item);
 	}
 	read_history(&history, json_object_get(state, "history"));
 	CLEANUP_STRVEC struct strvec roles = {0};
 	size_t i;
-	json_array_foreach (json_object_get(state, "roles"), i, item) {
+	json_array_foreach(json_object_get(state, "roles"), i, item)
+	{
 		strvec_push(&roles, json_string_value(item));
 	}
 	struct plan_request req = {

@@ -12,11 +12,11 @@
 #include <string.h>
 
 #define BEGIN(n, v)                                                                                \
-	"{\"event\":\"begin\",\"time\":\"2026-01-02T03:04:05.000Z\",\"number\":" n                     \
-	",\"id\":\"000000000000000" n "\",\"command\":\"push\",\"version\":\"" v                       \
-	"\",\"runs\":" n "}\n"
+	"{\"event\":\"begin\",\"time\":\"2026-01-02T03:04:05.000Z\",\"number\":" n                 \
+	",\"id\":\"000000000000000" n "\",\"command\":\"push\",\"version\":\"" v "\",\"runs\":" n  \
+	"}\n"
 #define END(n, o)                                                                                  \
-	"{\"event\":\"end\",\"time\":\"2026-01-02T03:04:09.000Z\",\"id\":\"000000000000000" n          \
+	"{\"event\":\"end\",\"time\":\"2026-01-02T03:04:09.000Z\",\"id\":\"000000000000000" n      \
 	"\",\"outcome\":\"" o "\"}\n"
 
 static void parse(struct history *h, const char *text)
@@ -44,8 +44,8 @@ static void test_torn_and_garbage(void **state)
 {
 	struct history h;
 	(void)state;
-	parse(&h, BEGIN("1", "aaaa") "garbage\n\n{\"event\":\"end\"}\n" END("1", "live")
-			  "{\"event\":\"begin\",\"numb");
+	parse(&h, BEGIN("1", "aaaa") "garbage\n\n{\"event\":\"end\"}\n" END(
+			  "1", "live") "{\"event\":\"begin\",\"numb");
 	assert_int_equal(h.len, 1);
 	assert_int_equal(h.skipped_lines, 3);
 	assert_true(h.torn);
@@ -152,8 +152,9 @@ static void test_lookup(void **state)
 {
 	struct history h;
 	(void)state;
-	parse(&h, BEGIN("1", "3f2a1c0b9d") END("1", "live") BEGIN("2", "3f2b000000") END("2", "live")
-			  BEGIN("3", "777") END("3", "live") BEGIN("4", "badbadbad0") END("4", "failed"));
+	parse(&h, BEGIN("1", "3f2a1c0b9d") END("1", "live") BEGIN("2", "3f2b000000")
+			  END("2", "live") BEGIN("3", "777") END("3", "live")
+				  BEGIN("4", "badbadbad0") END("4", "failed"));
 	assert_int_equal(history_lookup(&h, "3f2a1c0b9d")->number, 1);
 	assert_int_equal(history_lookup(&h, "3f2a")->number, 1);
 	assert_int_equal(history_lookup(&h, "2")->number, 2);
@@ -169,7 +170,8 @@ static void test_lookup(void **state)
 static void test_hostile_lines(void **state)
 {
 	static const char *const lines[] = {
-		"{\"event\":\"begin\",\"number\":-1,\"id\":\"0000000000000001\",\"version\":\"v\"}\n",
+		"{\"event\":\"begin\",\"number\":-1,\"id\":\"0000000000000001\",\"version\":\"v\"}"
+		"\n",
 		("{\"event\":\"begin\",\"number\":99999999999999,\"id\":\"0000000000000001\","
 		 "\"version\":\"v\"}\n"),
 		"{\"event\":\"begin\",\"number\":1,\"id\":\"../../../../etc\",\"version\":\"v\"}\n",
@@ -193,8 +195,12 @@ static void add(struct history *h, long number, enum release_outcome outcome)
 {
 	char id[RELEASE_ID_HEX + 1];
 	snprintf(id, sizeof(id), "%016lx", (unsigned long)number);
-	struct release r = {.number = number, .runs = number, .id = id, .version = id,
-		.outcome = outcome, .config = json_pack("{s:s}", "x", id)};
+	struct release r = {.number = number,
+		.runs = number,
+		.id = id,
+		.version = id,
+		.outcome = outcome,
+		.config = json_pack("{s:s}", "x", id)};
 	history_put(h, &r);
 	json_decref(r.config);
 }

@@ -65,7 +65,8 @@ static void test_commands(void **state)
 static void test_owner(void **state)
 {
 	static const char good[] =
-		"{\"token\":\"0123456789abcdef0123456789abcdef\",\"performer\":\"ann\",\"host\":\"x\","
+		"{\"token\":\"0123456789abcdef0123456789abcdef\",\"performer\":\"ann\",\"host\":"
+		"\"x\","
 		"\"command\":\"deploy push\",\"machine\":\"m\",\"pid\":7,\"pid_start\":9,"
 		"\"since\":\"2026-01-02T03:04:05.000Z\",\"manual\":true}";
 	static const char *const bad[] = {"", "{}", "[]", "{\"token\":\"short\"}",

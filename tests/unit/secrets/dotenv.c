@@ -324,8 +324,8 @@ static void default_files_are_laid_over_and_real_commands_run(void **state)
 	assert_string_equal(prod, "prod");
 	assert_string_equal(
 		failed, ".kamal/secrets.prod:2: secret 'F': the command ended with status 3");
-	assert_string_equal(not_mixed,
-		"secret 'C' is not in .kamal/secrets-common and .kamal/secrets.prod");
+	assert_string_equal(
+		not_mixed, "secret 'C' is not in .kamal/secrets-common and .kamal/secrets.prod");
 	assert_int_equal(mkdir(".deploy", 0700), 0);
 	write_file(".deploy/secrets", "A=deploy", 0600);
 	CLEANUP_FREE char *deploy = default_value("A", NULL);
