@@ -7,8 +7,9 @@
  *
  *	{"event":"begin","number":7,"id":"9f...","time":"2026-..Z","command":"push","version":...}
  *	{"event":"end","id":"9f...","time":"...","outcome":"live","image_id":"sha256:...",...}
+ *	{"event":"counts","id":"9f...","requests":18212,"failed_requests":0}
  *
- * A release is the fold of its two events, joined by its random id.  One without an end is either
+ * A release is the fold of its events, joined by its random id.  One without an end is either
  * under way (its lock is held) or was interrupted.  Copies are merged by id: no copy has to know
  * every release.  A line that is no such object, or an end before its begin, is skipped and
  * counted; a torn last line is one of these.

@@ -493,5 +493,9 @@ int run_execute(struct run *r, struct error *err)
 	}
 	phase_end(r);
 	sum_counts(r);
+	if (r->release.requests > 0 && record_release(d, &r->release, &late) < 0) {
+		ui_warn(d->ui, NULL, "the count of requests is not everywhere on record: %s",
+			late.text);
+	}
 	return 0;
 }

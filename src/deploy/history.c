@@ -229,6 +229,21 @@ static bool apply_end(struct history *h, const json_t *j)
 	return true;
 }
 
+/* What was counted while the old release was drained, which is after the end is on record. */
+static bool apply_counts(struct history *h, const json_t *j)
+{
+	const char *id = json_str_at(j, "id", NULL);
+	struct release *r = valid_id(id) ? find_id(h, id) : NULL;
+	int64_t requests = json_int_at(j, "requests", -1);
+	int64_t failed = json_int_at(j, "failed_requests", -1);
+	if (!r || requests < 0 || failed < 0) {
+		return false;
+	}
+	r->requests = requests;
+	r->failed_requests = failed;
+	return true;
+}
+
 static bool parse_line(struct history *h, const char *line, size_t len)
 {
 	struct error ignored = {0};
@@ -243,7 +258,7 @@ static bool parse_line(struct history *h, const char *line, size_t len)
 	if (strcmp(event, "end") == 0) {
 		return apply_end(h, j);
 	}
-	return false;
+	return strcmp(event, "counts") == 0 && apply_counts(h, j);
 }
 
 void history_parse(struct history *h, const char *text, size_t len)
@@ -279,14 +294,19 @@ void history_merge(struct history *h, const struct history *from)
 {
 	for (size_t i = 0; i < from->len; i++) {
 		const struct release *theirs = &from->p[i];
-		const struct release *ours = find_id(h, theirs->id);
+		struct release *ours = find_id(h, theirs->id);
 		bool better = ours && ours->outcome != theirs->outcome &&
 			      (ours->outcome == RELEASE_PENDING || theirs->outcome == RELEASE_LIVE);
 		if (!ours || better) {
 			history_put(h, theirs);
+		} else if (ours->requests < 0) {
+			ours->requests = theirs->requests;
+			ours->failed_requests = theirs->failed_requests;
 		}
 	}
 }
+
+static void counts_line(const struct release *r, struct str *out);
 
 void history_missing(const struct history *h, const struct history *copy, struct str *out)
 {
@@ -304,7 +324,9 @@ void history_missing(const struct history *h, const struct history *copy, struct
 		if (r->outcome != RELEASE_PENDING &&
 			(!ended ||
 				(r->outcome == RELEASE_LIVE && theirs->outcome != RELEASE_LIVE))) {
-			history_end_line(r, out);
+			history_end_line(r, out); /* it has the counts too */
+		} else if (theirs && theirs->requests < 0 && r->requests >= 0) {
+			counts_line(r, out);
 		}
 	}
 }
@@ -412,6 +434,13 @@ void history_end_line(const struct release *r, struct str *out)
 	}
 	put_end_fields(j, r);
 	add_line(out, j);
+}
+
+static void counts_line(const struct release *r, struct str *out)
+{
+	add_line(out, json_pack("{s:s, s:s, s:I, s:I}", "event", "counts", "id", r->id, "requests",
+			      (json_int_t)r->requests, "failed_requests",
+			      (json_int_t)r->failed_requests));
 }
 
 json_t *release_to_json(const struct release *r)

@@ -152,6 +152,7 @@ static json_t *show_drift(struct deployment *d, struct error *err)
 			ui_print(d->ui, "drift (the next push mends it):\n%s", str_c(&text));
 		}
 		drift = plan_json(&plan, &hosts);
+		json_object_set_new(drift, "nothing", json_boolean(plan.steps.len == 0));
 	}
 	plan_fini(&plan);
 	plan_hosts_fini(&hosts);

@@ -148,6 +148,32 @@ static void test_lines_round_trip(void **state)
 	history_fini(&again);
 }
 
+/* Counted after the end was on record: a line of its own, which copies that lack it get. */
+static void test_counts(void **state)
+{
+	struct history h, copy;
+	struct str missing = STR_INIT(STR_MAX_FILE);
+	(void)state;
+	parse(&h, BEGIN("1", "aaaa") END("1", "live")
+			  "{\"event\":\"counts\",\"id\":\"0000000000000001\",\"requests\":7,"
+			  "\"failed_requests\":0}\n"
+			  "{\"event\":\"counts\",\"id\":\"0000000000000002\",\"requests\":7}\n");
+	assert_int_equal(h.p[0].requests, 7);
+	assert_int_equal(h.p[0].failed_requests, 0);
+	assert_int_equal(h.skipped_lines, 1);
+	parse(&copy, BEGIN("1", "aaaa") END("1", "live"));
+	assert_int_equal(copy.p[0].requests, -1);
+	history_missing(&h, &copy, &missing);
+	history_parse(&copy, str_c(&missing), missing.len);
+	assert_int_equal(copy.p[0].requests, 7);
+	str_reset(&missing);
+	history_missing(&h, &copy, &missing);
+	assert_int_equal(missing.len, 0);
+	str_fini(&missing);
+	history_fini(&h);
+	history_fini(&copy);
+}
+
 static void test_lookup(void **state)
 {
 	struct history h;
@@ -255,6 +281,7 @@ int main(void)
 		cmocka_unit_test(test_merge_and_missing),
 		cmocka_unit_test(test_live_overrules_interrupted),
 		cmocka_unit_test(test_lines_round_trip),
+		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_lookup),
 		cmocka_unit_test(test_hostile_lines),
 	};
