@@ -78,9 +78,8 @@ static int plan_clone(const struct plan_request *req, struct plan *p, const stru
 	const struct plan_container *from = any_of(req, role->name, like->number, &from_host);
 	if (!from) {
 		error_set(err, ERROR_REMOTE,
-			"release %ld (%s) cannot come back: none of its containers of role '%s' is "
-			"left",
-			r->number, r->version, role->name);
+			"release %ld (%s) cannot come back: none of its containers is left",
+			r->number, r->version);
 		return error_hint(
 			err, "deploy push --version %s deploys that version anew", r->version);
 	}
