@@ -141,6 +141,8 @@ static void quiet_shows_errors_and_results(void **state)
 		"with lines\n");
 }
 
+/* clang-format 14 breaks the strings between the macros apart, further with each run. */
+/* clang-format off */
 static void json(void **state)
 {
 	struct bench b = bench((struct ui_options){.json = true, .color = true});
@@ -151,53 +153,19 @@ static void json(void **state)
 	assert_written(&b,
 		AT("00.000") "\"phase-begin\",\"phase\":\"transfer\"}\n" AT(
 			"00.000") "\"step\",\"host\":\"app1\",\"text\":\"sending "
-				  "[REDACTED]\"}\n" AT(
-					  "00.000") "\"progress\",\"host\":\"app1\","
-						    "\"label\":\"layer\",\"done\":10,"
-						    "\"total\":2000000}\n" AT(
-							    "11.000") "\"progress\","
-								      "\"host\":"
-								      "\"app1\","
-								      "\"label\":"
-								      "\"layer\","
-								      "\"done\":"
-								      "1000000,"
-								      "\"total\":"
-								      "2000000}\n" AT(
-									      "11.000") "\""
-											"do"
-											"ne"
-											"\""
-											","
-											"\""
-											"ho"
-											"st"
-											"\""
-											":"
-											"\""
-											"ap"
-											"p1"
-											"\""
-											","
-											"\""
-											"te"
-											"xt"
-											"\""
-											":"
-											"\""
-											"2."
-											"0 "
-											"MB"
-											"\""
-											"}"
-											"\n" AT("11"
-												".0"
-												"0"
-												"0") "\"phase-end\",\"phase\":\"transfer\",\"ms\":11000}\n" AT(
-												"11"
-												".0"
-												"0"
-												"0") "\"output\",\"host\":\"app1\",\"source\":\"release\","
+				  "[REDACTED]\"}\n" AT("00.000") "\"progress\",\"host\":\"app1\","
+								 "\"label\":\"layer\",\"done\":10,"
+								 "\"total\":2000000}\n" AT(
+									 "11.000") "\"progress\","
+										   "\"host\":"
+										   "\"app1\","
+										   "\"label\":"
+										   "\"layer\","
+										   "\"done\":"
+										   "1000000,"
+										   "\"total\":"
+										   "2000000}\n" AT("11.000") "\"done\",\"host\":\"app1\",\"text\":\"2.0 MB\"}\n" AT("11.000") "\"phase-end\",\"phase\":\"transfer\",\"ms\":11000}\n" AT(
+											   "11.000") "\"output\",\"host\":\"app1\",\"source\":\"release\","
 												     "\"stream\":\"stderr\",\"text\":\"migrating [REDACTED]\"}\n" AT("11.000") "\"warning\",\"text\":\"two\\nlines\"}\n" AT(
 													     "11.000") "\"error\",\"kind\":\"remote\",\"exit\":5,\"host\":\"app1\","
 														       "\"message\":\"push: host app1: pull '[REDACTED]': closed\","
@@ -206,6 +174,7 @@ static void json(void **state)
 		"");
 #undef AT
 }
+/* clang-format on */
 
 static void a_secret_split_over_writes_is_found(void **state)
 {
