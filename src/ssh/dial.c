@@ -30,6 +30,7 @@ extern char **environ;
 struct lookup {
 	atomic_int refs;
 	int done_fd;
+	atomic_bool done; /* what follows is there */
 	char *host;
 	char port[8];
 	int rc;
@@ -63,6 +64,7 @@ static void *lookup_thread(void *arg)
 	struct lookup *l = arg;
 
 	(void)resolve(l, AI_ADDRCONFIG);
+	atomic_store(&l->done, true);
 	ssh_event_signal(l->done_fd);
 	lookup_unref(l);
 	return NULL;
@@ -97,7 +99,7 @@ static int lookup_wait(struct lookup *l, int64_t deadline, struct error *err)
 	}
 	pthread_detach(thread);
 	rc = wait_fds(fds, 1, deadline, err);
-	if (rc == 0) {
+	if (rc >= 0 && !atomic_load(&l->done)) {
 		return error_set(
 			err, ERROR_CONNECT, "no answer from the name servers for '%s'", l->host);
 	}
