@@ -154,10 +154,12 @@ static void test_counts(void **state)
 	struct history h, copy;
 	struct str missing = STR_INIT(STR_MAX_FILE);
 	(void)state;
-	parse(&h, BEGIN("1", "aaaa") END("1", "live")
-			  "{\"event\":\"counts\",\"id\":\"0000000000000001\",\"requests\":7,"
-			  "\"failed_requests\":0}\n"
-			  "{\"event\":\"counts\",\"id\":\"0000000000000002\",\"requests\":7}\n");
+	parse(&h,
+		BEGIN("1", "aaaa") END("1",
+			"live") "{\"event\":\"counts\",\"id\":\"0000000000000001\",\"requests\":7,"
+				"\"failed_requests\":0}\n"
+				"{\"event\":\"counts\",\"id\":\"0000000000000002\",\"requests\":7}"
+				"\n");
 	assert_int_equal(h.p[0].requests, 7);
 	assert_int_equal(h.p[0].failed_requests, 0);
 	assert_int_equal(h.skipped_lines, 1);
