@@ -106,7 +106,7 @@ json_of() {
 	assert_stderr 'deploy.yml:5:'
 	deploy_fails 3 config --json
 	assert_equal "$(jq -s '[.[] | select(.event == "diagnostic" and .level == "error")] | length' "$DEPLOY_STDOUT")" 4 mistakes
-	! testbed exec h1 test -e "/home/deploy/.deploy/$S"
+	refute testbed exec h1 test -e "/home/deploy/.deploy/$S"
 	REMOVE=
 }
 
@@ -147,7 +147,7 @@ json_of() {
 	deploy_ok status
 	deploy_ok releases
 	assert_containers h1 "^$S-" 0
-	! testbed exec h1 test -e "/home/deploy/.deploy/$S/releases.jsonl"
+	refute testbed exec h1 test -e "/home/deploy/.deploy/$S/releases.jsonl"
 }
 
 @test "status, releases, app version and containers, audit" {

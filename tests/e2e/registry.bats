@@ -132,7 +132,7 @@ END
 	assert_serves ABCDE "http://$H1_IP/"
 	refute_stderr abcdefghij
 	docker_on h1 inspect "$(docker_on h1 ps -q --filter "name=$S-")" >"$BATS_TEST_TMPDIR/inspect"
-	! grep -F abcdefghij "$BATS_TEST_TMPDIR/inspect"
+	refute grep -F abcdefghij "$BATS_TEST_TMPDIR/inspect"
 }
 
 @test "build secrets never go to the classic builder, DOCKER_BUILDKIT=0 or not" {
@@ -185,7 +185,7 @@ END
 		>"$BATS_TEST_TMPDIR/ls"
 	grep -x keep.log "$BATS_TEST_TMPDIR/ls"
 	grep -x a/b/plain.txt "$BATS_TEST_TMPDIR/ls"
-	! grep -E 'x\.log|node_modules|secret' "$BATS_TEST_TMPDIR/ls"
+	refute grep -E 'x\.log|node_modules|secret' "$BATS_TEST_TMPDIR/ls"
 }
 
 @test "a submodule is refused with a clear word" {

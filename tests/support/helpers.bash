@@ -321,6 +321,13 @@ assert_stderr() { grep -qE -- "$1" "$DEPLOY_STDERR" || { deploy_show "stderr lac
 refute_stdout() { ! grep -qE -- "$1" "$DEPLOY_STDOUT" || { deploy_show "stdout has '$1'" >&2 && return 1; }; }
 refute_stderr() { ! grep -qE -- "$1" "$DEPLOY_STDERR" || { deploy_show "stderr has '$1'" >&2 && return 1; }; }
 
+# refute COMMAND...: it fails. (A bare '!' does not fail a bats test.)
+refute() {
+	if "$@"; then
+		fail "this was not to succeed: $*"
+	fi
+}
+
 # assert_equal GOT WANTED [WHAT]
 assert_equal() {
 	[[ $1 == "$2" ]] || fail "${3:-values} differ" "got:    $1" "wanted: $2"
