@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ssh/fabric.h"
 
+#include "config_cache.h"
 #include "internal.h"
 #include "ssh/keyring.h"
 
@@ -41,6 +42,7 @@ struct ssh_fabric {
 	struct entries entries; /* in order of connecting: jump hosts before those behind */
 	struct addresses addresses;
 	struct ssh_keyring *keyring;
+	struct ssh_config_cache *configs;
 };
 
 struct ssh_fabric *ssh_fabric_new(int parallel)
@@ -51,6 +53,7 @@ struct ssh_fabric *ssh_fabric_new(int parallel)
 	pthread_cond_init(&f->changed, NULL);
 	f->parallel = parallel > 0 ? parallel : DEFAULT_PARALLEL;
 	f->keyring = ssh_keyring_new();
+	f->configs = ssh_config_cache_new();
 	return f;
 }
 
@@ -80,6 +83,7 @@ void ssh_fabric_free(struct ssh_fabric *f)
 	}
 	vec_fini(&f->addresses);
 	ssh_keyring_free(f->keyring);
+	ssh_config_cache_free(f->configs);
 	pthread_cond_destroy(&f->changed);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
@@ -285,7 +289,7 @@ static struct ssh_session *connect_hop(struct ssh_fabric *f, const struct ssh_op
 {
 	struct ssh_target t;
 
-	if (ssh_target_resolve(o, &t, err) < 0) {
+	if (ssh_target_resolve_cached(o, f->configs, &t, err) < 0) {
 		return NULL;
 	}
 	struct ssh_session *s = connect_target(f, o, &t, via, depth, err);

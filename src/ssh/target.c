@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "ssh/target.h"
 
+#include "config_cache.h"
+
 #include "util/fs.h"
 #include "util/proc.h"
 
@@ -71,38 +73,53 @@ static void defaults(struct ssh_target *t)
 	}
 }
 
-/* Asks OpenSSH; nothing is changed when there is none. */
-static int ask_config(const struct ssh_options *o, const char *host, int said_port,
-	struct ssh_target *t, struct error *err)
+static void replace(char **to, const char *value)
 {
+	if (value != NULL) {
+		free(*to);
+		*to = xstrdup(value);
+	}
+}
+
+/* What ssh -G is asked. */
+struct question {
+	const struct ssh_options *options;
+	const char *host;
+	const char *user; /* or NULL */
+	int port;         /* or 0 */
+};
+
+/* Nothing is appended when there is no OpenSSH. */
+static int ask_ssh(void *ctx, struct str *out, struct error *err)
+{
+	const struct question *q = ctx;
 	char port[16];
 	const char *argv[12];
 	size_t n = 0;
-	CLEANUP_STR struct str out = STR_INIT(CONFIG_MAX);
 	CLEANUP_STR struct str errout = STR_INIT(STR_MAX_LINE);
 	struct proc_result result = {0};
 
 	argv[n++] = "ssh";
 	argv[n++] = "-G";
-	if (o->config_file != NULL) {
+	if (q->options->config_file != NULL) {
 		argv[n++] = "-F";
-		argv[n++] = o->config_file;
+		argv[n++] = q->options->config_file;
 	}
-	if (t->user != NULL) { /* Match user, %r */
+	if (q->user != NULL) { /* Match user, %r */
 		argv[n++] = "-l";
-		argv[n++] = t->user;
+		argv[n++] = q->user;
 	}
-	if (said_port > 0) {
-		snprintf(port, sizeof(port), "%d", said_port);
+	if (q->port > 0) {
+		snprintf(port, sizeof(port), "%d", q->port);
 		argv[n++] = "-p";
 		argv[n++] = port;
 	}
 	argv[n++] = "--";
-	argv[n++] = host;
+	argv[n++] = q->host;
 	argv[n] = NULL;
 	const struct proc_request req = {.argv = argv, .timeout_ms = CONFIG_TIMEOUT_MS};
 	struct error why = {0};
-	if (proc_run(&req, &out, &errout, &result, &why) < 0) {
+	if (proc_run(&req, out, &errout, &result, &why) < 0) {
 		if (why.sys == ENOENT) {
 			return 0;
 		}
@@ -110,13 +127,39 @@ static int ask_config(const struct ssh_options *o, const char *host, int said_po
 		return -1;
 	}
 	if (result.status != 0 || result.timed_out) {
-		error_set(err, ERROR_CONNECT, "ssh -G %s: %s", host,
+		error_set(err, ERROR_CONNECT, "ssh -G %s: %s", q->host,
 			result.timed_out ? "it does not end" : "it failed");
 		return error_detail(err, str_c(&errout), errout.len);
 	}
-	/* Its lists replace the defaults. */
-	strvec_fini(&t->identity_files);
-	return ssh_config_parse(str_c(&out), out.len, t, err);
+	return 0;
+}
+
+static int ask_config(const struct question *q, struct ssh_config_cache *cache,
+	struct ssh_target *t, struct error *err)
+{
+	CLEANUP_STR struct str out = STR_INIT(CONFIG_MAX);
+	struct question copy = *q;
+	int rc;
+
+	if (cache != NULL) {
+		CLEANUP_FREE char *key = xasprintf("%s@%d %s", q->user != NULL ? q->user : "",
+			q->port, q->options->config_file != NULL ? q->options->config_file : "");
+		rc = ssh_config_cached(
+			cache, q->options->config_file, key, ask_ssh, &copy, &out, err);
+	} else {
+		rc = ask_ssh(&copy, &out, err);
+	}
+	if (rc < 0 || out.len == 0) {
+		return rc;
+	}
+	strvec_fini(&t->identity_files); /* its lists replace the defaults */
+	if (ssh_config_parse(str_c(&out), out.len, t, err) < 0) {
+		return -1;
+	}
+	if (rc == 1) { /* the answer may have been another host's, and is the same for ours */
+		replace(&t->hostname, q->host);
+	}
+	return 0;
 }
 
 static void lay_keys(const struct ssh_options *o, struct ssh_target *t)
@@ -135,14 +178,6 @@ static void lay_keys(const struct ssh_options *o, struct ssh_target *t)
 		vec_push(&t->key_data, secret_ref(o->key_data->p[i]));
 	}
 	t->identities_only = t->identities_only || o->keys_only;
-}
-
-static void replace(char **to, const char *value)
-{
-	if (value != NULL) {
-		free(*to);
-		*to = xstrdup(value);
-	}
 }
 
 /* The manifest's word over ssh's. */
@@ -194,6 +229,12 @@ static int check_jumps(const struct ssh_target *t, struct error *err)
 
 int ssh_target_resolve(const struct ssh_options *o, struct ssh_target *t, struct error *err)
 {
+	return ssh_target_resolve_cached(o, NULL, t, err);
+}
+
+int ssh_target_resolve_cached(const struct ssh_options *o, struct ssh_config_cache *cache,
+	struct ssh_target *t, struct error *err)
+{
 	CLEANUP_FREE char *user = NULL;
 	CLEANUP_FREE char *host = NULL;
 	int port;
@@ -214,7 +255,8 @@ int ssh_target_resolve(const struct ssh_options *o, struct ssh_target *t, struct
 		ssh_target_fini(t);
 		return -1;
 	}
-	int rc = o->no_config ? 0 : ask_config(o, host, port, t, err);
+	const struct question q = {.options = o, .host = host, .user = t->user, .port = port};
+	int rc = o->no_config ? 0 : ask_config(&q, cache, t, err);
 	if (rc == 0) {
 		rc = lay_options(o, t, err);
 	}

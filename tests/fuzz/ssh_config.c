@@ -2,6 +2,8 @@
 /* What `ssh -G` prints, and hosts as a manifest may write them. */
 #include "ssh/target.h"
 
+#include "../../src/ssh/config_cache.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +26,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	}
 	ssh_target_fini(&target);
+	struct strvec includes = {0};
+	(void)ssh_config_is_general((const char *)data, size, &includes);
+	strvec_fini(&includes);
 	char *text = xstrndup((const char *)data, size);
 	if (ssh_host_split(text, &user, &host, &port, &err) == 0) {
 		/* It goes into argv. */

@@ -5,6 +5,8 @@
 #include "ssh/exec.h"
 #include "ssh/target.h"
 
+#include "../../../src/ssh/config_cache.h"
+
 static struct error why;
 
 static void hosts_are_split(void **state)
@@ -164,6 +166,82 @@ static void options_go_over_ssh_config(void **state)
 	strvec_fini(&keys);
 }
 
+static void general_configuration_is_told(void **state)
+{
+	static const struct {
+		const char *text;
+		bool general;
+	} cases[] = {
+		{"", true},
+		{"# Host x\nHost *\n  SendEnv LANG\n", true},
+		{"User deploy\nPort=2222\n", true},
+		{"host app\n", false},
+		{"  HOST=app*\n", false},
+		{"Match host x\n", false},
+		{"Match all\n", true},
+		{"ProxyCommand nc %h %p\n", false},
+		{"HostName example.com\n", false},
+		{"HostKeyAlias x\n", true},
+		{"CanonicalizeHostname yes\n", false},
+		{"Include conf.d/*\n", true},
+		{"Include %d/x\n", false},
+		{"Host *\r\n", true},
+		{"Host * !bad\n", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct strvec includes = {0};
+		bool general =
+			ssh_config_is_general(cases[i].text, strlen(cases[i].text), &includes);
+		if (general != cases[i].general) {
+			fail_msg("%s", cases[i].text);
+		}
+		strvec_fini(&includes);
+	}
+}
+
+static void one_answer_serves_all_hosts(void **state)
+{
+	char path[] = "/tmp/deploy-config.XXXXXX";
+	static const char general[] = "User conf\nPort 2222\n";
+	static const char particular[] = "Host two\n  Port 3333\nHost *\n  Port 2222\n";
+	struct ssh_target t;
+	int fd = mkstemp(path);
+
+	(void)state;
+	if (access("/usr/bin/ssh", X_OK) < 0) {
+		skip();
+	}
+	assert_int_equal(fd_write_all(fd, general, sizeof(general) - 1), 0);
+	struct ssh_config_cache *c = ssh_config_cache_new();
+	struct ssh_options one = {.host = "one", .config_file = path};
+	struct ssh_options two = {.host = "two", .config_file = path};
+	struct ssh_options other = {.host = "two", .config_file = path, .user = "me"};
+	assert_int_equal(ssh_target_resolve_cached(&one, c, &t, &why), 0);
+	ssh_target_fini(&t);
+	close(fd);
+	unlink(path); /* nobody asks again */
+	assert_int_equal(ssh_target_resolve_cached(&two, c, &t, &why), 0);
+	assert_string_equal(t.hostname, "two");
+	assert_string_equal(t.user, "conf");
+	assert_int_equal(t.port, 2222);
+	ssh_target_fini(&t);
+	assert_int_equal(ssh_target_resolve_cached(&other, c, &t, &why), -1);
+	ssh_config_cache_free(c);
+
+	c = ssh_config_cache_new();
+	assert_int_equal(fs_write_atomic(path, particular, sizeof(particular) - 1, 0600, &why), 0);
+	assert_int_equal(ssh_target_resolve_cached(&one, c, &t, &why), 0);
+	assert_int_equal(t.port, 2222);
+	ssh_target_fini(&t);
+	assert_int_equal(ssh_target_resolve_cached(&two, c, &t, &why), 0);
+	assert_int_equal(t.port, 3333);
+	ssh_target_fini(&t);
+	ssh_config_cache_free(c);
+	unlink(path);
+}
+
 static void words_are_quoted(void **state)
 {
 	CLEANUP_STR struct str s = STR_INIT(1000);
@@ -184,6 +262,8 @@ int main(void)
 		cmocka_unit_test(config_is_parsed),
 		cmocka_unit_test(nonsense_is_refused),
 		cmocka_unit_test(options_go_over_ssh_config),
+		cmocka_unit_test(general_configuration_is_told),
+		cmocka_unit_test(one_answer_serves_all_hosts),
 		cmocka_unit_test(words_are_quoted),
 	};
 
