@@ -16,20 +16,23 @@
  * proxy once.  The same socket carries every service's routes: verification passes through the very
  * routing that users get, without TLS, DNS or published ports in the way.
  *
- * Order of a push, per host (round trips in brackets):
+ * Order of a push, per host (round trips in sequence; caddy, then nginx where it differs):
  *
- *   p = proxy_open()          reads what is there [2, beside other work]
- *   proxy_stage(p, svc)       conflicts, certificates, validation by the proxy itself when more
- * than the upstreams changed; writes nothing that is live [1, or 5] proxy_probe(p, name)      each
- * candidate answers through the proxy [2; beside the health watch] proxy_counts_begin(p)     [1]
- *   proxy_switch(p, svc)      one rename, one reload, verified; else put back [3]
- *   proxy_drain(p, ...)       [0-1, then as long as requests are in flight]
- *   proxy_counts_end(p)       [1-2]
+ *   p = proxy_open()          reads what is there [2, shared with the caller's batch; 2 more when
+ *                             other services are there]
+ *   proxy_stage(p, svc)       conflicts, certificates, files; validation by the proxy itself when
+ *                             more than the upstreams changed; nothing that serves is touched
+ * [about 7, beside the health watch; 6 more with validation].  Give it the names that the switch
+ * will have: else the switch does it. proxy_probe(p, name)      each candidate answers through the
+ * proxy [2; beside the health watch] proxy_counts_begin(p)     [1] proxy_switch(p, svc)      caddy:
+ * one folder made or removed, then verified [2]; nginx: rename, HUP, old workers stopped accepting,
+ * verified [8]; else put back proxy_drain(p, ...)       [2, then as long as requests are in flight]
+ *   proxy_counts_end(p)       [3]
  *   proxy_close(p)
  *
  * Killed between any two steps: users are served by the old or the new containers, both of which
- * still run; what is on disk was validated before it got there.  proxy_state() of the next
- * command tells when the file and the running proxy differ; proxy_switch() mends it.
+ * still run; what is on disk was validated before it got there.  With caddy the disk is always what
+ * runs; with nginx proxy_running() tells whether it is, and proxy_switch() mends it.
  */
 #pragma once
 
@@ -149,7 +152,7 @@ ERROR_CHECKED int proxy_probe(struct proxy *p, const struct proxy_service *svc, 
 /*
  * Makes `svc` what is served: svc->live gets all new requests when this returns.  What was live and
  * no longer is goes to svc->draining.  On refusal, or when the new ones do not answer through the
- * proxy (5 s), the old fragment is put back, loaded and verified, and *err says why.  The same for
+ * proxy (10 s), the old fragment is put back, loaded and verified, and *err says why.  The same for
  * maintenance on and off, and for mending drift.
  */
 ERROR_CHECKED int proxy_switch(struct proxy *p, struct proxy_service *svc, struct error *err);

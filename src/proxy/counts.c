@@ -2,8 +2,6 @@
 /* Requests served and failed, from the proxy's own access log. */
 #include "internal.h"
 
-#include "docker/network.h"
-
 #include <assert.h>
 #include <string.h>
 
@@ -21,14 +19,13 @@ static struct proxy_upstream_counts *counts_of(struct proxy_counts *c, const cha
 	return &c->upstreams.p[c->upstreams.len - 1];
 }
 
-static void add_entry(struct proxy_counts *c, struct proxy_log_entry *e, const struct strmap *names)
+static void add_entry(struct proxy_counts *c, struct proxy_log_entry *e)
 {
 	char *colon = strrchr(e->upstream, ':');
 	if (colon) {
 		*colon = '\0';
 	}
-	const char *name = names ? strmap_get(names, e->upstream) : NULL;
-	struct proxy_upstream_counts *u = counts_of(c, name ? name : e->upstream);
+	struct proxy_upstream_counts *u = counts_of(c, e->upstream);
 	bool gateway = e->status >= 502 && e->status <= 504;
 	if (gateway && !e->answered) {
 		c->failed++;
@@ -44,7 +41,7 @@ static void add_entry(struct proxy_counts *c, struct proxy_log_entry *e, const s
 }
 
 void proxy_counts_add(struct proxy_counts *c, const struct proxy_driver *d, const char *key,
-	const struct strmap *names, const char *text, size_t len)
+	const char *text, size_t len)
 {
 	struct proxy_log_entry e;
 	while (len > 0) {
@@ -52,7 +49,7 @@ void proxy_counts_add(struct proxy_counts *c, const struct proxy_driver *d, cons
 		size_t n = end ? (size_t)(end - text) : len;
 		/* A line that is still being written has no end: the next count has it. */
 		if (end && d->parse_log(text, n, &e) && str_eq(e.key, key)) {
-			add_entry(c, &e, names);
+			add_entry(c, &e);
 		}
 		text += n + (end ? 1 : 0);
 		len -= n + (end ? 1 : 0);
@@ -78,19 +75,6 @@ int proxy_counts_begin(struct proxy *p, struct error *err)
 	p->counting = rc == 0;
 	sftp_batch_free(b);
 	return rc;
-}
-
-/* Docker's addresses of the containers on the network, for logs that know no names. */
-static void read_names(struct proxy *p, struct strmap *names)
-{
-	struct docker_network n = {0};
-	struct error ignored = {0};
-	if (docker_network_inspect(p->host->docker, p->config.network, &n, &ignored) == 0) {
-		VEC_FOREACH (&n.members, i) {
-			strmap_set(names, n.members.p[i].ipv4, n.members.p[i].name);
-		}
-	}
-	docker_network_fini(&n);
 }
 
 /* The log that was current when counting began, when it was rotated since: the newest backup. */
@@ -126,7 +110,6 @@ int proxy_counts_end(struct proxy *p, struct proxy_counts *c, struct error *err)
 {
 	CLEANUP_FREE char *path = proxy_path(p, "log/access.log");
 	CLEANUP_FREE char *dir = proxy_path(p, "log");
-	CLEANUP_STRMAP struct strmap names = {0};
 	struct str text = STR_INIT(2 * COUNT_MAX + 1);
 	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
 	memset(c, 0, sizeof(*c));
@@ -155,11 +138,8 @@ int proxy_counts_end(struct proxy *p, struct proxy_counts *c, struct error *err)
 		rc = read_log(p, "access.log", from, &text, err);
 	}
 	sftp_batch_free(b);
-	if (rc == 0 && p->driver == &proxy_nginx) {
-		read_names(p, &names);
-	}
 	if (rc == 0) {
-		proxy_counts_add(c, p->driver, p->key, &names, str_c(&text), text.len);
+		proxy_counts_add(c, p->driver, p->key, str_c(&text), text.len);
 	}
 	str_fini(&text);
 	return rc;

@@ -63,7 +63,7 @@ struct proxy {
 };
 
 #define PROXY_TIMEOUT_MS 15000 /* one exchange with the server */
-#define PROXY_VERIFY_MS  5000  /* new containers have to answer through the proxy by then */
+#define PROXY_VERIFY_MS  10000 /* new containers have to answer through the proxy by then */
 
 char *proxy_path(const struct proxy *p, const char *relative); /* absolute; the caller frees */
 
@@ -104,11 +104,10 @@ ERROR_CHECKED int proxy_http(struct proxy *p, const struct proxy_request *req,
  * or tcp6; remote_hex: 8 digits as there. */
 int proxy_count_connections(const char *text, int port, const char *remote_hex);
 
-/* counts.c: adds a piece of the access log (whole lines). names: address -> container; may be NULL.
- */
+/* counts.c: adds a piece of the access log; a line without its end is left out. */
 void proxy_counts_add(struct proxy_counts *c, const struct proxy_driver *d, const char *key,
-	const struct strmap *names, const char *text, size_t len);
-/* boot.c */
+	const char *text, size_t len);
+/* container.c */
 ERROR_CHECKED int proxy_exec(struct proxy *p, const struct strvec *argv, struct str *out,
 	int *exit_code, struct error *err);
 /* The version that proxy_boot() found; 0 when it did not run yet. */
@@ -138,6 +137,19 @@ void proxy_turn_fini(struct proxy_turn *t);
 /* Makes a turn survive a power cut, beside other work; end waits for it. */
 void proxy_settle_begin(struct proxy *p);
 void proxy_settle_end(struct proxy *p);
+
+/* proxy.c: what a switch needs of it. */
+char *proxy_fragment_path(const struct proxy *p);               /* the caller frees */
+char *proxy_next_path(const struct proxy *p, const char *live); /* the caller frees */
+/* A copy of `svc` as it will be rendered: certificate named, slot chosen, draining filled in. */
+void proxy_complete(
+	const struct proxy *p, const struct proxy_service *svc, struct proxy_service *out);
+void proxy_completed_fini(struct proxy_service *s);
+/* Another slot becomes live. */
+bool proxy_flips(const struct proxy *p, const struct proxy_service *full);
+/* Judges it, and tells what differs from the disk. */
+ERROR_CHECKED int proxy_prepare_change(struct proxy *p, const struct proxy_service *full,
+	struct proxy_files *change, struct error *err);
 
 static inline char *take_text(char **s)
 {

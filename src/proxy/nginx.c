@@ -5,9 +5,10 @@
  * Facts (read in its source, seen in tests):
  * - A name in an `upstream` block that does not resolve keeps nginx from starting, which after a
  *   reboot would take all sites down for one application.  From 1.27.3 on `server NAME resolve`
- * with a shared zone looks names up while it runs.  Before that, the upstream is a variable, looked
- * up by the resolver at each request; replicas are then chosen at random by split_clients, without
- *   keep-alive to them or a second try.
+ * looks it up while it runs, but after each load it answers 502 ("no live upstreams") until the
+ * first answer has come.  So the upstream is a variable, which a request waits for to be looked up
+ * (2 s cached).  The price: replicas are chosen at random by split_clients, without keep-alive to
+ * them or a second try.
  * - HUP: the master reads the files, and keeps the old configuration when they are wrong; it starts
  *   new workers, waits 100 ms, then tells the old ones to stop accepting.  Each of these then calls
  *   itself "nginx: worker process is shutting down" and closes its idle connections, to both sides.
@@ -29,10 +30,8 @@
 #include <string.h>
 
 #define V_1_25_1        PROXY_VERSION(1, 25, 1)
-#define V_1_27_3        PROXY_VERSION(1, 27, 3)
 #define V_1_27_4        PROXY_VERSION(1, 27, 4)
 #define RELOAD_MS       10000
-#define KEEPALIVE_S     4                 /* as in caddy.c */
 #define MAX_PROC        ((size_t)4 << 20) /* bytes of /proc/PID/net/tcp */
 #define TCP_ESTABLISHED "01"
 
@@ -53,11 +52,6 @@ static int nginx_check(const struct proxy_service *s, struct error *err)
 static int linger_ms(long version)
 {
 	return version >= V_1_27_4 ? 500 : 0;
-}
-
-static bool resolves(long version)
-{
-	return version >= V_1_27_3;
 }
 
 /* -- Renderings -- */
@@ -181,29 +175,12 @@ static void add_split(const struct proxy_render *r, struct str *out)
 	str_add(out, "}\n");
 }
 
-static void add_upstream(const struct proxy_render *r, struct str *out)
-{
-	const struct strvec *live = &r->svc->live;
-	str_addf(out, "upstream deploy_%s {\n\tzone deploy_%s 256k;\n\tleast_conn;\n", r->sid,
-		r->sid);
-	VEC_FOREACH (live, i) {
-		str_addf(out, "\tserver %s:%d resolve %s;\n", live->p[i], r->svc->app_port,
-			live->len > 1 ? "max_fails=1 fail_timeout=2s" : "max_fails=0");
-	}
-	str_addf(out,
-		"\tkeepalive 32;\n\tkeepalive_timeout %ds;\n}\n"
-		"map '' $deploy_up_%s {\n\tdefault deploy_%s;\n}\n",
-		KEEPALIVE_S, r->sid, r->sid);
-}
-
 static void nginx_service(const struct proxy_render *r, struct str *out)
 {
 	const struct proxy_service *s = r->svc;
 	bool away = s->maintenance || s->live.len == 0;
 	if (s->live.len == 0) {
 		str_addf(out, "map '' $deploy_up_%s {\n\tdefault \"\";\n}\n", r->sid);
-	} else if (resolves(r->version)) {
-		add_upstream(r, out);
 	} else {
 		add_split(r, out);
 	}
@@ -237,10 +214,8 @@ static void nginx_location(const struct proxy_render *r, struct str *out)
 		s->forward_headers ? "$proxy_add_x_forwarded_for" : "$remote_addr",
 		s->forward_headers ? "$deploy_forwarded_proto" : "$scheme",
 		s->forward_headers ? "$deploy_forwarded_host" : "$http_host");
-	/* Only what was never sent, or is idempotent, is tried again (nginx's own rule). */
 	str_addf(out,
-		"proxy_next_upstream error timeout;\nproxy_next_upstream_tries 3;\n"
-		"proxy_next_upstream_timeout 5s;\nproxy_connect_timeout 2s;\n"
+		"proxy_connect_timeout 5s;\n"
 		"proxy_read_timeout %dms;\nproxy_send_timeout %dms;\n"
 		"client_max_body_size %lld;\nproxy_request_buffering %s;\nproxy_buffering %s;\n"
 		"proxy_pass http://$deploy_up_%s;\n",
@@ -591,12 +566,6 @@ static bool nginx_parse_log(const char *line, size_t len, struct proxy_log_entry
 	}
 	const char *upstream = json_str_at(j, "upstream", "");
 	const char *answered = json_str_at(j, "answered", "");
-	/* After a second try there is a list; the last one counts: "10.0.0.3:80, 10.0.0.4:80". */
-	if (str_starts(upstream, "deploy_")) {
-		const char *address = json_str_at(j, "address", "");
-		const char *comma = strrchr(address, ' ');
-		upstream = comma ? comma + 1 : address;
-	}
 	const char *last = strrchr(answered, ' ');
 	snprintf(e->key, sizeof(e->key), "%s", json_str_at(j, "key", ""));
 	snprintf(e->upstream, sizeof(e->upstream), "%s", upstream);

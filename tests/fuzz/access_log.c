@@ -38,11 +38,11 @@ static void check_driver(const struct proxy_driver *d, const char *text, size_t 
 	const char *end = text + len;
 	size_t n = 0;
 
-	proxy_counts_add(&whole, d, "app", NULL, text, len);
+	proxy_counts_add(&whole, d, "app", text, len);
 	for (const char *p = text; p < end; n++) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
 		size_t line = (size_t)((nl != NULL ? nl + 1 : end) - p);
-		proxy_counts_add(&lines, d, "app", NULL, p, line);
+		proxy_counts_add(&lines, d, "app", p, line);
 		check_entry(d, p, line);
 		p += line;
 	}
