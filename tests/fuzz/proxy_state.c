@@ -63,8 +63,11 @@ static void check_rendering(const struct proxy_driver *d, const struct proxy_sta
 	proxy_state_parse(&again, out.p, out.len);
 	assert(again.present && !again.edited && str_eq(again.id, id));
 	assert(str_eq(again.service, st->service) && again.app_port == st->app_port);
-	assert(str_eq(again.destination, st->destination) && str_eq(again.message, st->message));
-	assert(same_list(&again.hosts, &st->hosts) && same_list(&again.live, &st->live));
+	assert(str_eq(again.destination, st->destination));
+	assert(same_list(&again.hosts, &st->hosts));
+	/* With slots, what a switch sets stands in files of its own. */
+	assert(d->slots || same_list(&again.live, &st->live));
+	assert(d->slots || str_eq(again.message, st->message));
 	assert(same_list(&again.prefixes, &st->prefixes) && again.tls == st->tls);
 	proxy_state_fini(&again);
 	/* One byte more, and it was changed by hand. */

@@ -195,7 +195,7 @@ static void many_channels_at_once(void **state)
 	}
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < N; i++) {
-			char text[32];
+			char text[64];
 			snprintf(text, sizeof(text), "channel %d round %d", i, round);
 			ping_pong(fd[i], text);
 		}
