@@ -25,5 +25,11 @@ ERROR_CHECKED struct ssh_session *ssh_fabric_connect(
 /* Cuts all sessions, from any thread: what waits for one of them fails at once. */
 void ssh_fabric_abort(struct ssh_fabric *f, const char *why);
 
+/*
+ * Closes one that nobody uses any more, to save its memory (some 130 KB) where there are hundreds.
+ * One that carries others (a jump host) stays.
+ */
+void ssh_fabric_release(struct ssh_fabric *f, struct ssh_session *s);
+
 /* Closes all sessions, at once. NULL is fine. */
 void ssh_fabric_free(struct ssh_fabric *f);

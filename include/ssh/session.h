@@ -32,7 +32,14 @@ struct ssh_keyring; /* ssh/keyring.h: passphrases asked once; may be NULL */
 
 /*
  * Connects, checks the host key, logs in, starts the pump.  `via`, borrowed, is the session of the
- * jump host or NULL; it must outlive this one.  ERROR_CONNECT with a hint on how to mend it.
+ * jump host or NULL; it must outlive this one.  A server that turns the connection away before it
+ * says its version (MaxStartups) is asked again, within the time-out.  ERROR_CONNECT with a hint on
+ * how to mend it.
+ *
+ * Round trips: TCP 1, versions and algorithms 1, keys 1, login 2 (asking whether the key would do
+ * travels with the request for the service; libssh2 cannot leave it out), one more for each key
+ * that is refused.  Then one for each channel, one after the other, and one more for a command or
+ * SFTP.
  */
 ERROR_CHECKED struct ssh_session *ssh_session_open(const struct ssh_target *target,
 	struct ssh_session *via, struct ssh_keyring *keyring, struct error *err);

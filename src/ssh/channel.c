@@ -84,7 +84,7 @@ void ssh_channel_add(struct ssh_session *s, struct channel *c)
 static void keep(struct buffer *b, const uint8_t *p, size_t len)
 {
 	if (b->p == NULL) {
-		b->p = xcalloc(1, SSH_CHUNK);
+		b->p = xrealloc(NULL, SSH_CHUNK);
 	}
 	memcpy(b->p, p, len);
 	b->pos = 0;
@@ -194,7 +194,7 @@ static void fill_up(struct channel *c)
 	ssize_t n;
 
 	if (c->up.p == NULL) {
-		c->up.p = xcalloc(1, SSH_CHUNK);
+		c->up.p = xrealloc(NULL, SSH_CHUNK);
 	}
 	do {
 		n = recv(c->out.fd, c->up.p, SSH_CHUNK, MSG_DONTWAIT);

@@ -100,6 +100,29 @@ void ssh_fabric_abort(struct ssh_fabric *f, const char *why)
 	pthread_mutex_unlock(&f->lock);
 }
 
+void ssh_fabric_release(struct ssh_fabric *f, struct ssh_session *s)
+{
+	struct entry *mine = NULL;
+
+	pthread_mutex_lock(&f->lock);
+	VEC_FOREACH (&f->entries, i) {
+		struct entry *e = f->entries.p[i];
+		if (e->via == s) { /* it carries others */
+			mine = NULL;
+			break;
+		}
+		mine = e->session == s ? e : mine;
+	}
+	if (mine != NULL) {
+		mine->session = NULL;
+		mine->via = NULL;
+	}
+	pthread_mutex_unlock(&f->lock);
+	if (mine != NULL) {
+		ssh_session_close(s);
+	}
+}
+
 /* With the lock held. -1 when cancelled. */
 static int wait_change(struct ssh_fabric *f, struct error *err)
 {

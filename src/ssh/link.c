@@ -41,7 +41,7 @@ void ssh_link_init(struct ssh_link *l, int fd, int keepalive_ms)
 	socklen_t len = sizeof(domain);
 
 	*l = (struct ssh_link){.fd = fd, .heap_max = LINK_HEAP_AUTH, .heard_ms = clock_mono_ms()};
-	l->in = xcalloc(1, LINK_IN_SIZE);
+	l->in = xrealloc(NULL, LINK_IN_SIZE); /* not touched before it is used */
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0) {
 		l->tcp = domain == AF_INET || domain == AF_INET6;

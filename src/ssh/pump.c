@@ -617,7 +617,7 @@ void *ssh_pump(void *session)
 	int timeout = 0;
 	int code = 0;
 
-	s->bounce.p = xcalloc(1, SSH_CHUNK);
+	s->bounce.p = xrealloc(NULL, SSH_CHUNK);
 	for (;;) {
 		take_requests(&pump);
 		if (step(s, &code) < 0) {

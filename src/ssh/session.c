@@ -5,7 +5,9 @@
 #include "connect.h"
 #include "wire.h"
 
+#include "util/cancel.h"
 #include "util/clock.h"
+#include "util/digest.h"
 #include "util/thread.h"
 
 #include <errno.h>
@@ -13,6 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Being turned away is tried again, within the connect time-out. */
+#define RETRIES      8
+#define RETRY_MS     40
+#define RETRY_MAX_MS 800
 
 static void library_init(void)
 {
@@ -49,16 +56,14 @@ static struct ssh_session *session_new(const struct ssh_target *target, int fd)
 	return s;
 }
 
-struct ssh_session *ssh_session_open(const struct ssh_target *target, struct ssh_session *via,
-	struct ssh_keyring *keyring, struct error *err)
+/* One attempt. *turned_away: the server closed before it said that it speaks SSH, which is how sshd
+ * drops what is above its MaxStartups. */
+static struct ssh_session *attempt(const struct ssh_target *target, struct ssh_session *via,
+	struct ssh_keyring *keyring, int64_t begin, bool *turned_away, struct error *err)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	int64_t begin = clock_mono_ms();
-
-	pthread_once(&once, library_init);
+	*turned_away = false;
 	int fd = ssh_dial(target, via, begin + target->connect_timeout_ms, err);
 	if (fd < 0) {
-		error_host(err, target->host);
 		return NULL;
 	}
 	struct ssh_session *s = session_new(target, fd);
@@ -68,6 +73,9 @@ struct ssh_session *ssh_session_open(const struct ssh_target *target, struct ssh
 	}
 	if (rc == 0) {
 		rc = ssh_login(s->ls, &s->link, target, keyring, begin, err);
+		const char *version = libssh2_session_banner_get(s->ls);
+		*turned_away = rc < 0 && ssh_link_failed(&s->link) && !s->link.overflow &&
+			       (version == NULL || !str_starts(version, "SSH-"));
 	}
 	if (rc == 0) {
 		s->link.heap_max = LINK_HEAP_RUN;
@@ -78,12 +86,51 @@ struct ssh_session *ssh_session_open(const struct ssh_target *target, struct ssh
 		}
 	}
 	if (rc < 0) {
-		error_host(err, target->host);
 		session_free(s);
 		return NULL;
 	}
 	s->started = true;
 	return s;
+}
+
+/* Doubling, and not in step with the others that were turned away: from half of it to all of it. */
+static int backoff_ms(int tries)
+{
+	int ms = RETRY_MS << tries;
+
+	ms = ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS;
+	char hex[9];
+	digest_random_hex(4, hex);
+	return ms / 2 + (int)(strtoul(hex, NULL, 16) % (unsigned)(ms / 2 + 1));
+}
+
+struct ssh_session *ssh_session_open(const struct ssh_target *target, struct ssh_session *via,
+	struct ssh_keyring *keyring, struct error *err)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	int64_t begin = clock_mono_ms();
+
+	pthread_once(&once, library_init);
+	for (int tries = 0;; tries++) {
+		bool again = false;
+		struct error why = {0};
+		struct ssh_session *s = attempt(target, via, keyring, begin, &again, &why);
+		if (s != NULL) {
+			return s;
+		}
+		int64_t left = begin + target->connect_timeout_ms - clock_mono_ms();
+		int pause = backoff_ms(tries);
+		if (!again || tries == RETRIES || left <= pause || cancel_requested()) {
+			*err = why;
+			if (again) {
+				error_hint(err, "is it an SSH server? if so, it may have too many "
+						"connections at once (MaxStartups in sshd_config)");
+			}
+			error_host(err, target->host);
+			return NULL;
+		}
+		clock_sleep_ms(pause);
+	}
 }
 
 void ssh_session_leave(struct ssh_session *s)
