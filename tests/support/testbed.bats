@@ -24,7 +24,7 @@ setup() {
 machine_state() {
 	local i=${1:-none}
 	ip -o link | awk '{ print $2 }' | grep -E "^tb$i@" || true
-	grep -E 'deploy-testbed|/run/netns' /proc/mounts || true
+	grep -E 'deploy-testbed|/run/netns/' /proc/mounts || true
 	iptables-save | grep -E '10\.77\.|tb[0-9]' || true
 	find /sys/fs/cgroup -maxdepth 3 -type d -path "*/deploy-testbed/$i" || true
 	ip -o addr show | grep -E "10\.77\.$i\." || true
