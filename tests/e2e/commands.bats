@@ -203,7 +203,7 @@ json_version() {
 	deploy_fails 9 app exec -p -- sh -c 'exit 9'
 	deploy_fails 9 app exec --reuse -- sh -c 'exit 9'
 	deploy_ok app exec -p --json -- sh -c 'echo out; echo err >&2'
-	results output | jq -e 'select(.stream == "stderr" and .line == "err")'
+	results output | jq -se 'any(.[]; .stream == "stderr" and .line == "err")'
 	results exit | jq -e '.status == 0'
 	deploy_run app exec -p nosuchprogram
 	[[ $DEPLOY_STATUS -ne 0 ]]

@@ -59,7 +59,8 @@ releases() {
 	assert_stdout "COLOUR"
 	deploy_ok releases diff 1 2 --json
 	assert_equal "$(jq -r 'select(.result) | .commits | length' "$DEPLOY_STDOUT")" 2
-	jq -e 'select(.result) | .config | tostring | contains("COLOUR")' "$DEPLOY_STDOUT" >/dev/null || deploy_show diff
+	jq -se 'any(.[]; .result and (.config | tostring | contains("COLOUR")))' "$DEPLOY_STDOUT" >/dev/null ||
+		fail "the changed variable is not told"
 	deploy_fails 2 releases show 99
 	deploy_ok audit
 	assert_stdout "author@sample.test.*release 1 \($v1\): live \(deploy push\)"
