@@ -233,7 +233,9 @@ static void push(struct live *l, const char *name, const char *const *extra, boo
 	OK(proxy_switch(p, &svc, &err));
 	t[3] = clock_mono_ms();
 	OK(proxy_drain(p, &svc.draining, 5000, &left, &err));
-	if (left) { print_message("# %d left\n", left); }
+	if (left) {
+		print_message("# %d left\n", left);
+	}
 	assert_int_equal(left, 0);
 	t[4] = clock_mono_ms();
 	OK(proxy_counts_end(p, &c, &err));
