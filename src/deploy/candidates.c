@@ -106,6 +106,11 @@ static int copy(struct run *r, struct target *t, const struct plan_step *s, stru
 static int revive(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
 {
 	strvec_push(&run_target_of(r, t)->revived, s->name);
+	/* As a new candidate: one that ends must not come back by itself, least of all while it is
+	 * being stopped again. */
+	if (docker_container_update_restart(t->host->docker, s->name, "no", 0, err) < 0) {
+		return -1;
+	}
 	return docker_container_start(t->host->docker, s->name, err);
 }
 

@@ -149,7 +149,7 @@ owner_elsewhere() { # SECONDS
 	beats() { on h1 "stat -c %Y $(state)/beat.*" 2>/dev/null | sort -n | tail -1; }
 	# It beats on, though nothing moves in its push.
 	fresh() { [[ $(($(on h1 date +%s) - $(beats))) -lt 12 ]]; }
-	eventually 20 fresh
+	eventually 40 fresh
 	colleague deploy_fails 7 push
 	holder_ends 0
 	assert_equal "$(on h1 ls "$(state)" | grep -E 'lock|beat' || true)" "" "left over"

@@ -74,6 +74,8 @@ bed_env() {
 }
 
 bed_down() {
+	# A load that a failed test left would go on to the next bed, which has the same addresses.
+	pkill -f -- "--until-file ${BATS_RUN_TMPDIR:-/nowhere}/" || true
 	[[ -n ${TESTBED:-} ]] || return 0
 	if [[ -n ${E2E_KEEP:-} ]]; then
 		echo "# kept: testbed --bed $TESTBED ..." >&3
