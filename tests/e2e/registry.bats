@@ -224,6 +224,7 @@ END
 @test "builder.remote builds on a server's Docker" {
 	printf 'builder: {remote: "ssh://deploy@h2"}\n' >>"$APP/deploy.yml"
 	app_commit "Version r" version.txt="version r"
+	docker images -q "$S" | xargs -r docker rmi -f >/dev/null # of an earlier run here
 	deploy_ok push
 	assert_serves "version r" "http://$H1_IP/"
 	docker_on h2 images --format '{{.Repository}}' | grep -x "$S"
