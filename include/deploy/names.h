@@ -20,6 +20,9 @@
 /* "reportify" or "reportify@staging": folder below HOST_STATE_DIR, and how people are told. */
 char *names_service_key(const struct config *c);
 
+/* "<HOST_STATE_DIR>/<service key>"; the caller frees. */
+char *names_state_dir(const struct config *c);
+
 /* "<HOST_STATE_DIR>/<service key>/<file>"; the caller frees. */
 char *names_state_path(const struct config *c, const char *file);
 

@@ -211,8 +211,7 @@ static void check_lock(struct deployment *d, struct findings *f)
 	struct target *t = &d->targets[d->lock_target];
 	struct lock_owner o = {0};
 	struct error ignored = {0};
-	CLEANUP_FREE char *dir = names_state_path(d->config, "");
-	dir[strlen(dir) - 1] = '\0';
+	CLEANUP_FREE char *dir = names_state_dir(d->config);
 	if (t->host && lock_read(t->host, dir, &o, &ignored) == 1 && !o.dead) {
 		found(f, CHECK_WARN, t->host->name, "wait, or deploy lock release",
 			"locked by %s on %s: '%s'", o.performer, o.host, o.command);

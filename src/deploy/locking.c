@@ -10,19 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *lock_dir(const struct deployment *d)
-{
-	char *dir = names_state_path(d->config, "");
-	dir[strlen(dir) - 1] = '\0';
-	return dir;
-}
-
 int operation_lock_status(struct deployment *d, struct error *err)
 {
 	if (deployment_look(d, err) < 0) {
 		return -1;
 	}
-	CLEANUP_FREE char *dir = lock_dir(d);
+	CLEANUP_FREE char *dir = names_state_dir(d->config);
 	struct lock_owner o = {0};
 	char since[CLOCK_RFC3339_SIZE];
 	int held = lock_read(d->targets[d->lock_target].host, dir, &o, err);
@@ -49,7 +42,7 @@ int operation_lock_acquire(struct deployment *d, const char *message, struct err
 	if (deployment_look(d, err) < 0) {
 		return -1;
 	}
-	CLEANUP_FREE char *dir = lock_dir(d);
+	CLEANUP_FREE char *dir = names_state_dir(d->config);
 	struct lock_request req = {
 		.host = d->targets[d->lock_target].host,
 		.dir = dir,
@@ -76,7 +69,7 @@ int operation_lock_release(struct deployment *d, struct error *err)
 	if (deployment_look(d, err) < 0) {
 		return -1;
 	}
-	CLEANUP_FREE char *dir = lock_dir(d);
+	CLEANUP_FREE char *dir = names_state_dir(d->config);
 	int was = lock_break(d->targets[d->lock_target].host, dir, err);
 	if (was < 0) {
 		return -1;

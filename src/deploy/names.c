@@ -10,6 +10,12 @@ char *names_service_key(const struct config *c)
 			      : xstrdup(c->service);
 }
 
+char *names_state_dir(const struct config *c)
+{
+	CLEANUP_FREE char *key = names_service_key(c);
+	return xasprintf("%s/%s", HOST_STATE_DIR, key);
+}
+
 char *names_state_path(const struct config *c, const char *file)
 {
 	CLEANUP_FREE char *key = names_service_key(c);

@@ -181,9 +181,8 @@ static int lock_and_observe(struct deployment *d, struct target *t, struct error
 {
 	struct file_look look = {0};
 	uint64_t size = 0;
-	CLEANUP_FREE char *dir = names_state_path(d->config, "");
+	CLEANUP_FREE char *dir = names_state_dir(d->config);
 	CLEANUP_FREE char *history_path = names_state_path(d->config, "releases.jsonl");
-	dir[strlen(dir) - 1] = '\0';
 	int result = queue_files(d, t, &look, err);
 	if (result == 0) {
 		struct lock_request req = {

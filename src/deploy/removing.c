@@ -85,8 +85,7 @@ static int remove_state(struct deployment *d, struct target *t, void *ctx, struc
 	if (!t->selected) {
 		return 0;
 	}
-	CLEANUP_FREE char *dir = names_state_path(d->config, "");
-	dir[strlen(dir) - 1] = '\0';
+	CLEANUP_FREE char *dir = names_state_dir(d->config);
 	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
 	struct sftp_op *op = sftp_rmtree(b, dir, STATE_MAX_ENTRIES);
 	int result = sftp_run(b, 15000, err);
