@@ -148,7 +148,11 @@ owner_elsewhere() { # SECONDS
 	owner_elsewhere 25
 	beats() { on h1 "stat -c %Y $(state)/beat.*" 2>/dev/null | sort -n | tail -1; }
 	# It beats on, though nothing moves in its push.
-	fresh() { [[ $(($(on h1 date +%s) - $(beats))) -lt 12 ]]; }
+	fresh() {
+		local last
+		last=$(beats)
+		[[ -n $last && $(($(on h1 date +%s) - last)) -lt 12 ]]
+	}
 	eventually 40 fresh
 	colleague deploy_fails 7 push
 	holder_ends 0
