@@ -62,6 +62,13 @@ struct lock_request {
 ERROR_CHECKED struct lock *lock_acquire(const struct lock_request *req, struct error *err);
 
 /*
+ * Waits for a lock on a host that is not the lock host: of somebody whose manifest has another
+ * one (the first host was exchanged).  Nothing is taken; a dead owner's is removed.  1: one was
+ * there and is gone; 0: none; -1: ERROR_LOCKED when it is held after wait_s.
+ */
+ERROR_CHECKED int lock_await_free(const struct lock_request *req, struct error *err);
+
+/*
  * -1 with ERROR_LOCKED when it is not ours any more (or could not be kept alive).  Cheap: no
  * traffic, unless the beats have stopped (the computer slept): then it asks, for up to 10 s.
  */

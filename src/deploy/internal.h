@@ -16,6 +16,7 @@
 struct observation {
 	struct history history; /* its own copy */
 	bool history_there;
+	bool lock_there; /* a lock, on a host that is not the service's lock host (any more) */
 	size_t history_bytes;
 	char key[65];   /* HMAC key of the server for digests of secrets */
 	bool key_there; /* false: just made, not written yet */

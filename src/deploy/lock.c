@@ -409,6 +409,13 @@ static int held_error(const struct lock_owner *o, struct error *err)
 			  : "wait with --lock-wait, or deploy lock release when it is nobody's");
 }
 
+static void tell_dead(const struct lock_request *req, const struct lock_owner *owner)
+{
+	ui_warn(req->host->ui, req->host->name,
+		"the lock's owner is gone (%s on %s, '%s', silent for %ld s): taking it over",
+		owner->performer, owner->host, owner->command, owner->silent_s);
+}
+
 /* Somebody has it. 1: it was dead and is gone, try again; 0: it lives, *err says who; -1. */
 static int look_at_holder(
 	const struct lock_request *req, struct lock *l, uint32_t server_now, struct error *err)
@@ -416,10 +423,7 @@ static int look_at_holder(
 	struct lock_owner owner = {0};
 	int held = read_owner(l->host, l->dir, server_now, &owner, err);
 	if (held == 1 && owner.dead) {
-		ui_warn(req->host->ui, req->host->name,
-			"the lock's owner is gone (%s on %s, '%s', silent for %ld s): taking it "
-			"over",
-			owner.performer, owner.host, owner.command, owner.silent_s);
+		tell_dead(req, &owner);
 		held = take_away(l->host, l->dir, owner.token, err) < 0 ? -1 : 1;
 	} else if (held == 1) {
 		held_error(&owner, err);
@@ -464,6 +468,39 @@ static int acquire_or_wait(const struct lock_request *req, struct lock *l, struc
 	}
 	error_set(err, ERROR_REMOTE, "the lock '%s/lock' can neither be taken nor read", l->dir);
 	return error_hint(err, "deploy lock release removes it");
+}
+
+int lock_await_free(const struct lock_request *req, struct error *err)
+{
+	int64_t deadline = clock_mono_ms() + (int64_t)req->wait_s * 1000;
+	for (bool told = false;; told = true) {
+		struct lock_owner owner = {0};
+		int held = lock_read(req->host, req->dir, &owner, err);
+		if (held == 1 && owner.dead) {
+			tell_dead(req, &owner);
+			held = take_away(req->host, req->dir, owner.token, err);
+			lock_owner_fini(&owner);
+			return held < 0 ? -1 : 1;
+		}
+		if (held == 1) {
+			held_error(&owner, err);
+		}
+		lock_owner_fini(&owner);
+		if (held <= 0) {
+			return held < 0 ? -1 : told;
+		}
+		if (req->wait_s >= 0 && clock_mono_ms() >= deadline) {
+			return -1;
+		}
+		if (!told) {
+			ui_info(req->host->ui, req->host->name, "waiting: %s", err->text);
+		}
+		*err = (struct error){0};
+		clock_sleep_ms(LOCK_POLL_MS);
+		if (cancel_check(err) < 0) {
+			return -1;
+		}
+	}
 }
 
 struct lock *lock_acquire(const struct lock_request *req, struct error *err)

@@ -98,7 +98,7 @@ static void take_home(struct host *h, const struct sftp_op *op)
 /* What is read of files, queued so that it can share the round trips of the lock. */
 struct file_look {
 	struct sftp_batch *batch;
-	struct sftp_op *home, *history, *key;
+	struct sftp_op *home, *history, *key, *lock;
 	struct proxy_opening *proxy;
 };
 
@@ -111,10 +111,12 @@ static int queue_files(
 	}
 	CLEANUP_FREE char *history_path = names_state_path(d->config, "releases.jsonl");
 	CLEANUP_FREE char *key_path = names_state_path(d->config, "key");
+	CLEANUP_FREE char *lock_path = names_state_path(d->config, "lock");
 	look->batch = sftp_batch_new(h->sftp);
 	look->home = sftp_realpath(look->batch, ".");
 	look->history = sftp_read(look->batch, history_path, HISTORY_MAX_BYTES);
 	look->key = sftp_read(look->batch, key_path, KEY_MAX);
+	look->lock = sftp_stat(look->batch, lock_path);
 	if (target_proxied(d, t)) {
 		struct proxy_config pc;
 		proxy_config_init(&pc, d->config);
@@ -125,7 +127,8 @@ static int queue_files(
 	return 0;
 }
 
-static int take_files(struct target *t, struct file_look *look, struct error *err)
+static int take_files(
+	const struct deployment *d, struct target *t, struct file_look *look, struct error *err)
 {
 	struct observation *seen = &t->seen;
 	if (look->history->status != SFTP_OK && look->history->status != SFTP_NOENT) {
@@ -138,6 +141,7 @@ static int take_files(struct target *t, struct file_look *look, struct error *er
 		return error_wrap(err, "find the home folder");
 	}
 	take_history(seen, look->history);
+	seen->lock_there = look->lock->status == SFTP_OK && t != &d->targets[d->lock_target];
 	seen->key_there = look->key->status == SFTP_OK && look->key->data.len == 64;
 	if (seen->key_there) {
 		memcpy(seen->key, look->key->data.p, 64);
@@ -167,7 +171,7 @@ static int observe_files(struct deployment *d, struct target *t, struct error *e
 		result = sftp_run(look.batch, OBSERVE_TIMEOUT_MS, err);
 	}
 	if (result == 0) {
-		result = take_files(t, &look, err);
+		result = take_files(d, t, &look, err);
 	}
 	end_look(&look);
 	return result;
@@ -197,7 +201,7 @@ static int lock_and_observe(struct deployment *d, struct target *t, struct error
 			.watch_size = &size,
 		};
 		d->lock = lock_acquire(&req, err);
-		result = d->lock ? take_files(t, &look, err) : -1;
+		result = d->lock ? take_files(d, t, &look, err) : -1;
 	}
 	end_look(&look);
 	if (result == 0 && size != t->seen.history_bytes) {

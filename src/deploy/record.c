@@ -21,11 +21,13 @@ static void queue_key(struct deployment *d, struct target *t, struct sftp_batch 
 	}
 }
 
+/* other_lock, or NULL: whether a lock is on this server. */
 static int write_history(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
-	(void)ctx;
+	bool *other_lock = ctx;
 	CLEANUP_FREE char *path = names_state_path(d->config, "releases.jsonl");
 	CLEANUP_FREE char *dir = names_state_path(d->config, ".");
+	CLEANUP_FREE char *lock = names_state_path(d->config, "lock");
 	CLEANUP_STR struct str text = STR_INIT(HISTORY_MAX_BYTES);
 	struct error lost = {0};
 	/* To write all anew is only for who has the lock: what others wrote would be gone. */
@@ -35,6 +37,7 @@ static int write_history(struct deployment *d, struct target *t, void *ctx, stru
 		return t->host ? -1 : 0;
 	}
 	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
+	struct sftp_op *other = other_lock ? sftp_stat(b, lock) : NULL;
 	sftp_mkdirs(b, dir, 0700);
 	queue_key(d, t, b);
 	if (compact) {
@@ -47,6 +50,10 @@ static int write_history(struct deployment *d, struct target *t, void *ctx, stru
 		}
 	}
 	int result = sftp_run(b, RECORD_TIMEOUT_MS, err);
+	if (result == 0 && other) {
+		*other_lock = other->status == SFTP_OK;
+		other->status = SFTP_OK; /* that there is none is no failure */
+	}
 	if (result == 0) {
 		result = sftp_check(b, err);
 	}
@@ -62,7 +69,19 @@ static int write_history(struct deployment *d, struct target *t, void *ctx, stru
 
 int record_target(struct deployment *d, struct target *t, struct error *err)
 {
-	return write_history(d, t, NULL, err);
+	/* Two who began at the same moment, with another lock host each, have both not seen the
+	 * other's lock when they looked at first: now both have theirs. */
+	bool other_lock = false;
+	bool look = t != &d->targets[d->lock_target];
+	if (write_history(d, t, look ? &other_lock : NULL, err) < 0) {
+		return -1;
+	}
+	if (!other_lock) {
+		return 0;
+	}
+	CLEANUP_FREE char *dir = names_state_dir(d->config);
+	struct lock_request req = {.host = t->host, .dir = dir};
+	return lock_await_free(&req, err) < 0 ? -1 : 0;
 }
 
 int record_release(struct deployment *d, const struct release *r, struct error *err)

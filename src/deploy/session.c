@@ -5,7 +5,8 @@
 
 #include "util/clock.h"
 
-#include <string.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
 /* Longer than this, and what was seen on other hosts before the lock was had may be old. */
 #define FRESH_MS 1000
@@ -84,6 +85,40 @@ static int open_all(struct deployment *d, struct opening *o, struct error *err)
 	return 0;
 }
 
+/*
+ * Who began before the manifest's first host was exchanged holds the lock on another server than
+ * we do.
+ */
+static int settle_other_lock(
+	struct deployment *d, struct target *t, void *waited, struct error *err)
+{
+	if (!t->seen.lock_there) {
+		return 0;
+	}
+	CLEANUP_FREE char *dir = names_state_dir(d->config);
+	struct lock_request req = {.host = t->host, .dir = dir, .wait_s = d->lock_wait_s};
+	int was = lock_await_free(&req, err);
+	if (was > 0) {
+		atomic_store((atomic_bool *)waited, true);
+	}
+	return was < 0 ? -1 : 0;
+}
+
+static int settle_other_locks(struct deployment *d, struct error *err)
+{
+	atomic_bool waited = false;
+	if (deployment_each(d, settle_other_lock, &waited, err) < 0) {
+		return -1;
+	}
+	if (atomic_load(&waited)) {
+		if (deployment_each(d, look_again, NULL, err) < 0) {
+			return -1;
+		}
+		observe_merge(d);
+	}
+	return 0;
+}
+
 int deployment_look(struct deployment *d, struct error *err)
 {
 	struct opening o = {0};
@@ -99,7 +134,7 @@ int deployment_reach(struct deployment *d, struct error *err)
 int deployment_begin(struct deployment *d, struct error *err)
 {
 	struct opening o = {.lock = true};
-	if (open_all(d, &o, err) < 0 || mend(d, err) < 0) {
+	if (open_all(d, &o, err) < 0 || settle_other_locks(d, err) < 0 || mend(d, err) < 0) {
 		deployment_end(d);
 		return -1;
 	}

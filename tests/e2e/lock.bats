@@ -204,3 +204,23 @@ owner_elsewhere() { # SECONDS
 	assert_stdout "^free$"
 	assert_equal "$(on h1 ls "$(state)" | grep -E 'lock|beat|now' || true)" "" "left over"
 }
+
+@test "with another first host in the manifest a push sees the lock that an older manifest took" {
+	deploy_ok push
+	app_commit "Version 2" version.txt="version 2"
+	push_standing
+	git clone -q "$APP" "$BATS_TEST_TMPDIR/clone"
+	sed -i 's/\bh1\b/hX/; s/\bh2\b/h1/; s/\bhX\b/h2/' "$BATS_TEST_TMPDIR/clone/deploy.yml"
+	git -C "$BATS_TEST_TMPDIR/clone" -c user.name=c -c user.email=c@sample.test commit -qam "h2 first"
+	colleague deploy_fails 7 push
+	assert_stderr "host h1: locked by author@sample.test"
+	kill -9 "$HOLDER_PID"
+	wait "$HOLDER_JOB" || true
+	touch "$GO"
+	colleague deploy_ok push
+	assert_stderr "the lock's owner is gone"
+	assert_serves "version 2" "http://$H1_IP/" "$VHOST"
+	for host in h1 h2; do
+		assert_equal "$(on $host ls "$(state)" | grep -E 'lock|beat' || true)" "" "left over on $host"
+	done
+}
