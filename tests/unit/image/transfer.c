@@ -56,7 +56,11 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	if (!missing) {
-		support_shell(&S, "docker rmi -f $(docker images -q %s) >/dev/null", app);
+		/* by name: an ID whose image has children cannot be removed before them */
+		support_shell(&S,
+			"docker rmi -f $(docker images --format '{{.Repository}}:{{.Tag}}' %s) "
+			">/dev/null",
+			app);
 	}
 	free(server.name);
 	free(app);
