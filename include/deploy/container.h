@@ -34,6 +34,10 @@ ERROR_CHECKED int container_spec(struct deployment *d, const struct target *t,
 char *container_digest(
 	struct deployment *d, const struct target *t, const struct config_role *role);
 
+/* Starts one that may be old: when its network was made anew since, it is connected to that. */
+ERROR_CHECKED int container_start(
+	struct docker *docker, const char *name, const char *network, struct error *err);
+
 /*
  * A live container comes back whatever happens to it or to dockerd ("always": Docker 20.10 leaves
  * "unless-stopped" ones down when a killed dockerd starts again); one that is retired stays down.

@@ -2,6 +2,7 @@
 /* New containers beside the old ones, without traffic, until they are healthy. */
 #include "deploy/container.h"
 #include "deploy/health.h"
+#include "docker/system.h"
 #include "run.h"
 #include "util/json.h"
 #include "util/thread.h"
@@ -45,6 +46,36 @@ static int create(struct run *r, struct target *t, const struct plan_step *s, st
 	return result;
 }
 
+/* Docker answers "409 Conflict" to the creation, but its start has gone out with it by then. */
+int candidates_check_names(struct run *r, struct target *t, struct error *err)
+{
+	size_t n = 0;
+	struct docker_lookup *items = xcalloc(r->plan->steps.len + 1, sizeof(*items));
+	struct docker_container *found = xcalloc(r->plan->steps.len + 1, sizeof(*found));
+	VEC_FOREACH (&r->plan->steps, i) {
+		const struct plan_step *s = &r->plan->steps.p[i];
+		if (s->kind == STEP_CREATE && &r->d->targets[s->host] == t) {
+			items[n] = (struct docker_lookup){
+				.kind = DOCKER_LOOKUP_CONTAINER, .name = s->name, .out = &found[n]};
+			n++;
+		}
+	}
+	int result = n > 0 ? docker_lookup(t->host->docker, items, n, err) : 0;
+	for (size_t i = 0; i < n; i++) {
+		if (result == 0 && items[i].found) {
+			error_set(err, ERROR_REMOTE,
+				"there is a container '%s' already, and it is not one of this "
+				"service",
+				items[i].name);
+			result = error_hint(err, "docker rename gives it another name");
+		}
+		docker_container_fini(&found[i]);
+	}
+	free(items);
+	free(found);
+	return result;
+}
+
 static void set_env(json_t *env, const char *name, const char *value)
 {
 	size_t n = strlen(name);
@@ -72,6 +103,52 @@ static void set_identity(json_t *body, const struct target *t, const struct plan
 	set_env(env, "KAMAL_CONTAINER_NAME", s->name);
 }
 
+static bool has_image(const struct target *t, const char *id)
+{
+	VEC_FOREACH (&t->seen.images, i) {
+		if (str_eq(t->seen.images.p[i].id, id)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The image that a copy needs, from the server that has it. *id: as it is called here. */
+static int bring_image(
+	struct run *r, struct target *t, const struct plan_step *s, char **id, struct error *err)
+{
+	struct target *from = &r->d->targets[s->from_host];
+	CLEANUP_STRVEC struct strvec tags = {0};
+	if (from == t || has_image(t, *id)) {
+		return 0;
+	}
+	const struct release *runs = history_find(&r->d->history, s->number);
+	struct image_known known = {.images = &t->seen.images, .info = &t->host->info};
+	struct image_transfer_result result = {0};
+	struct image_transfer_request to = {.host = t->host, .known = &known};
+	struct image_source_request req = {.docker = from->host->docker,
+		.builder_host = from->host->name,
+		.ui = r->d->ui,
+		.image = *id,
+		.tags = &tags};
+	CLEANUP_FREE char *tag =
+		names_image(r->d->config, runs ? runs->version : r->release.version);
+	strvec_push(&tags, tag);
+	ui_step(r->d->ui, t->host->name, "bringing the image from %s", from->host->name);
+	struct image_source *image = image_source_open(&req, err);
+	int moved = image ? image_transfer(image, &to, &result, err) : -1;
+	image_source_free(image);
+	if (moved < 0) {
+		(void)error_wrap(err, "bring image '%s' from host '%s'", tag, from->host->name);
+		return error_hint(err, "deploy push --version %s deploys that version anew",
+			r->release.version);
+	}
+	run_target_of(r, t)->bytes_sent += result.bytes_sent;
+	free(*id);
+	*id = xstrdup(result.image_id);
+	return 0;
+}
+
 /*
  * A container that is gone, made again as a copy of its sibling: the same image, command, env and
  * secrets, as Docker tells them.
@@ -83,6 +160,10 @@ static int copy(struct run *r, struct target *t, const struct plan_step *s, stru
 	struct docker_container from = {0};
 	if (docker_container_inspect(from_host->docker, s->from, &from, err) < 0) {
 		return error_wrap(err, "look at container '%s'", s->from);
+	}
+	if (bring_image(r, t, s, &from.image_id, err) < 0) {
+		docker_container_fini(&from);
+		return -1;
 	}
 	CLEANUP_JSON json_t *body = json_deep_copy(from.config);
 	json_object_set_new(body, "HostConfig", json_deep_copy(from.host_config));
@@ -111,7 +192,7 @@ static int revive(struct run *r, struct target *t, const struct plan_step *s, st
 	if (docker_container_update_restart(t->host->docker, s->name, "no", 0, err) < 0) {
 		return -1;
 	}
-	return docker_container_start(t->host->docker, s->name, err);
+	return container_start(t->host->docker, s->name, r->d->config->network, err);
 }
 
 static int start(struct run *r, struct target *t, const struct plan_step *s, struct error *err)

@@ -141,6 +141,46 @@ int container_spec(struct deployment *d, const struct target *t,
 	return 0;
 }
 
+/*
+ * A stopped container holds its network by ID: one that was removed and made anew has another.
+ * Connecting to it by name again mends that.
+ */
+static int reconnect(
+	struct docker *docker, const char *name, const char *network, struct error *err)
+{
+	struct docker_container c = {0};
+	const struct strvec *aliases = NULL;
+	if (docker_container_inspect(docker, name, &c, err) < 0) {
+		return -1;
+	}
+	VEC_FOREACH (&c.networks, i) {
+		if (str_eq(c.networks.p[i].name, network)) {
+			aliases = &c.networks.p[i].aliases;
+		}
+	}
+	struct error ignored = {0};
+	(void)!docker_network_disconnect(docker, network, name, true, &ignored);
+	int result = docker_network_connect(docker, network, name, aliases, err);
+	docker_container_fini(&c);
+	return result;
+}
+
+int container_start(struct docker *docker, const char *name, const char *network, struct error *err)
+{
+	if (docker_container_start(docker, name, err) == 0) {
+		return 0;
+	}
+	if (!strstr(err->text, "network") || !strstr(err->text, "not found")) {
+		return -1;
+	}
+	struct error ignored = {0};
+	if (reconnect(docker, name, network, &ignored) < 0) {
+		return -1;
+	}
+	*err = (struct error){0};
+	return docker_container_start(docker, name, err);
+}
+
 int container_keep_up(struct docker *docker, const char *name, struct error *err)
 {
 	return docker_container_update_restart(docker, name, "always", 0, err);

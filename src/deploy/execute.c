@@ -131,20 +131,22 @@ static int transfer(struct run *r, struct target *t, const struct plan_step *s, 
 	return 0;
 }
 
-/* Two things on one server, side by side: files on one channel, Docker on another. */
+#define LANES_MAX 3
+
+/* Things on one server, side by side: files on one channel, Docker on others. */
 struct lanes {
 	struct run *r;
 	struct target *t;
-	struct error errors[2];
-	int results[2];
+	struct error errors[LANES_MAX];
+	int results[LANES_MAX];
 };
 
-static int run_lanes(
-	struct run *r, struct target *t, void (*fn)(void *ctx, size_t i), struct error *err)
+static int run_lanes(struct run *r, struct target *t, size_t n, void (*fn)(void *ctx, size_t i),
+	struct error *err)
 {
 	struct lanes l = {.r = r, .t = t};
-	pool_run(2, 2, fn, &l);
-	for (int i = 0; i < 2; i++) {
+	pool_run(n, n, fn, &l);
+	for (size_t i = 0; i < n; i++) {
 		if (l.results[i] < 0) {
 			*err = l.errors[i];
 			return -1;
@@ -156,15 +158,16 @@ static int run_lanes(
 static void record_or_transfer(void *ctx, size_t lane)
 {
 	struct lanes *l = ctx;
-	l->results[lane] = lane == 0
-				   ? record_target(l->r->d, l->t, &l->errors[0])
-				   : run_steps(l->r, l->t, PLAN_TRANSFER, transfer, &l->errors[1]);
+	struct error *err = &l->errors[lane];
+	l->results[lane] = lane == 0   ? record_target(l->r->d, l->t, err)
+			   : lane == 1 ? run_steps(l->r, l->t, PLAN_TRANSFER, transfer, err)
+				       : candidates_check_names(l->r, l->t, err);
 }
 
 static int transfer_target(struct deployment *d, struct target *t, void *run, struct error *err)
 {
 	(void)d;
-	return run_lanes(run, t, record_or_transfer, err);
+	return run_lanes(run, t, LANES_MAX, record_or_transfer, err);
 }
 
 /* -- Boot -- */
@@ -467,7 +470,7 @@ static void retire_or_audit(void *ctx, size_t lane)
 static int retire_target(struct deployment *d, struct target *t, void *run, struct error *err)
 {
 	(void)d;
-	return run_lanes(run, t, retire_or_audit, err);
+	return run_lanes(run, t, 2, retire_or_audit, err);
 }
 
 char *run_outcome(const struct run *r)

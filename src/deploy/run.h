@@ -75,6 +75,8 @@ struct run_target *run_target_of(struct run *r, const struct target *t);
 ERROR_CHECKED int run_prune(struct deployment *d, struct target *t, void *run, struct error *err);
 
 /* -- candidates.c -- */
+/* -1 when one of the names for new containers is another service's: its start would hit that. */
+ERROR_CHECKED int candidates_check_names(struct run *r, struct target *t, struct error *err);
 ERROR_CHECKED int candidates_start(
 	struct deployment *d, struct target *t, void *run, struct error *err);
 int candidates_undo(struct deployment *d, struct target *t, void *run, struct error *err);

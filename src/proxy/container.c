@@ -349,10 +349,11 @@ static int wait_ready(struct proxy *p, struct error *err)
 
 static int create(struct proxy *p, const struct docker_container_spec *spec, struct error *err)
 {
-	if (docker_container_run(p->host->docker, spec, NULL, NULL, err) < 0) {
+	CLEANUP_FREE char *id = NULL;
+	if (docker_container_run(p->host->docker, spec, NULL, &id, err) < 0) {
 		struct error ignored = {0};
-		if (docker_container_remove(p->host->docker, p->container, true, true, &ignored) <
-			0) {
+		/* Only what was made here: the name may be taken. */
+		if (id && docker_container_remove(p->host->docker, id, true, true, &ignored) < 0) {
 			ui_debug(p->host->ui, p->host->name, "%s", ignored.text);
 		}
 		return error_wrap(err, "start the proxy");

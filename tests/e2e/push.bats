@@ -234,3 +234,16 @@ watch_ps() {
 	assert_stderr NOT_THERE
 	assert_containers h1 "^$SERVICE" 0
 }
+
+@test "a stranger's container with the name of a new one is told, and not started" {
+	deploy_ok push
+	app_commit "Version 2" version.txt="version 2"
+	docker_on h2 create --name "$SERVICE-web-$(app_version)" "$SERVICE:$(git -C "$APP" rev-parse HEAD~1 | cut -c1-10)"
+	deploy_fails 5 push
+	assert_stderr "container '$SERVICE-web-$(app_version)' already, and it is not one of this service"
+	assert_equal "$(docker_on h2 inspect --format '{{.State.Status}}' "$SERVICE-web-$(app_version)")" created "the stranger's"
+	assert_serves "version 1" "http://$H2_IP/" "$VHOST"
+	docker_on h2 rename "$SERVICE-web-$(app_version)" "stranger-$SERVICE"
+	deploy_ok push
+	assert_serves "version 2" "http://$H2_IP/" "$VHOST"
+}

@@ -142,6 +142,40 @@ serves() { # N
 	assert_equal "$(docker_on h1 inspect --format '{{.Image}}' "$SERVICE-web-$v1")" "$(cat "$BATS_TEST_TMPDIR/image")" "image"
 }
 
+@test "the image of a container that was removed with it is brought from the sibling" {
+	push_version 1
+	local v1
+	v1=$(app_version)
+	push_version 2
+	docker_on h1 rm "$SERVICE-web-$v1"
+	docker_on h1 rmi "$SERVICE:$v1"
+	deploy_ok rollback
+	serves 1
+	assert_containers h1 "^$SERVICE-web-$v1$" 1 running
+	# Neither there: what to do is said, and what serves goes on.
+	push_version 3
+	docker_on h1 rm "$SERVICE-web-$v1"
+	docker_on h1 rmi -f "$SERVICE:$v1"
+	docker_on h2 rmi -f "$SERVICE:$v1"
+	deploy_fails 5 rollback
+	assert_stderr "hint: deploy push --version $v1"
+	serves 3
+}
+
+@test "a retired container comes back though its network was made anew by hand" {
+	push_version 1
+	push_version 2
+	# Everything on that network has to go first, also what other tests left.
+	docker_on h1 rm -f deploy-proxy-caddy >/dev/null
+	docker_on h1 ps -q | xargs -r docker -H "$(testbed docker-host h1)" stop -t 1 >/dev/null
+	docker_on h1 network rm deploy
+	deploy_ok push --force
+	deploy_ok rollback
+	serves 2
+	deploy_ok rollback "$(git -C "$APP" rev-parse HEAD~1 | cut -c1-10)"
+	serves 1
+}
+
 @test "a release of which nothing is left cannot come back, and says so" {
 	push_version 1
 	local v1
