@@ -8,6 +8,7 @@
  *	{"event":"begin","number":7,"id":"9f...","time":"2026-..Z","command":"push","version":...}
  *	{"event":"end","id":"9f...","time":"...","outcome":"live","image_id":"sha256:...",...}
  *	{"event":"counts","id":"9f...","requests":18212,"failed_requests":0}
+ *	{"event":"left","host":"app3","number":8}
  *
  * A release is the fold of its events, joined by its random id.  One without an end is either
  * under way (its lock is held) or was interrupted.  Copies are merged by id: no copy has to know
@@ -67,6 +68,10 @@ struct release {
 struct history {
 	struct release *p; /* sorted by number */
 	size_t len, cap;
+	struct strmap left; /* host -> number of the newest release when it left; see below */
+	uint32_t *slots;    /* by id: positions in `p` from 1 on, 0 is free */
+	size_t n_slots;
+	bool unsorted;
 	size_t skipped_lines; /* not valid */
 	bool torn;            /* the last line had no newline */
 };
@@ -93,7 +98,22 @@ void history_end_line(const struct release *r, struct str *out);
 
 /* The release that is live: the last one that took the traffic; NULL when there is none. */
 const struct release *history_live(const struct history *h);
+/*
+ * The release of that number.  Histories that grew apart may have two: the one that took the
+ * traffic counts, then the later one; with a host (or NULL), first the one that was for it.
+ */
 const struct release *history_find(const struct history *h, long number);
+const struct release *history_find_on(const struct history *h, long number, const char *host);
+const struct release *history_find_id(const struct history *h, const char *id);
+/* The release whose containers run while `r` is live; NULL: not on record. */
+const struct release *history_owner(const struct history *h, const struct release *r);
+
+/*
+ * Hosts that left the manifest: those that a live release was for, and from which `remove` took
+ * the service since then, have left it at that release's number (0: not at all).
+ */
+long history_left_at(const struct history *h, const char *host);
+void history_leave(struct history *h, const char *host, long number);
 
 /* Was it (or is it, when pending) for this role on this host? */
 bool release_covers(const struct release *r, const char *host, const char *role);
@@ -103,6 +123,8 @@ bool release_covers(const struct release *r, const char *host, const char *role)
  */
 long history_runs(
 	const struct history *h, const struct release *r, const char *host, const char *role);
+/* The newest release that took the traffic of `role` on `host`; NULL: none. */
+const struct release *history_latest(const struct history *h, const char *host, const char *role);
 /* The release whose containers serve as `role` on `host` now; 0: none.  Hosts and roles may differ:
  * pushes with --hosts or --roles move only a part. */
 long history_serving(const struct history *h, const char *host, const char *role);

@@ -130,8 +130,8 @@ ERROR_CHECKED int plan_release(const struct plan_request *req, struct plan *p, s
 void plan_prune(const struct plan_request *req, struct plan *p);
 
 /* The containers of a role of release `runs` on a host, by replica, running or not. */
-void plan_serving(
-	const struct plan_host *h, const struct config_role *role, long runs, struct strvec *names);
+void plan_serving(const struct history *history, const struct plan_host *h,
+	const struct config_role *role, long runs, struct strvec *names);
 
 /* As `deploy plan` prints it. */
 void plan_text(const struct plan *p, const struct plan_hosts *hosts, struct str *out);

@@ -114,7 +114,11 @@ static const char *container_state(
 		return observed_route(&t->seen, c->name) || !t->seen.proxy ? "live"
 									   : "live, not routed";
 	}
-	const struct release *r = history_find(&d->history, container_release(c));
+	const struct release *r =
+		history_find_id(&d->history, container_label(c, LABEL_RELEASE_ID));
+	if (!r) {
+		r = history_find_on(&d->history, container_release(c), t->address->name);
+	}
 	return r && release_was_good(r) ? "retired" : "left over";
 }
 

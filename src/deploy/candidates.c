@@ -122,7 +122,7 @@ static int bring_image(
 	if (from == t || has_image(t, *id)) {
 		return 0;
 	}
-	const struct release *runs = history_find(&r->d->history, s->number);
+	const struct release *runs = history_find_on(&r->d->history, s->number, t->address->name);
 	struct image_known known = {.images = &t->seen.images, .info = &t->host->info};
 	struct image_transfer_result result = {0};
 	struct image_transfer_request to = {.host = t->host, .known = &known};

@@ -18,7 +18,7 @@ static int route(struct run *r, struct target *t, const struct plan_step *s, str
 		return proxy_remove_service(t->seen.proxy, err);
 	}
 	struct run_target *rt = run_target_of(r, t);
-	const struct release *serves = history_find(&r->d->history, s->number);
+	const struct release *serves = history_find_on(&r->d->history, s->number, t->address->name);
 	if (traffic_service(r, t, err) < 0) {
 		return -1;
 	}
@@ -72,13 +72,23 @@ static int look_again(struct deployment *d, struct target *t, void *ctx, struct 
 	return observe(d, t, false, err);
 }
 
+static const struct release *pending(const struct history *h, long number)
+{
+	for (size_t i = 0; i < h->len; i++) {
+		if (h->p[i].number == number && h->p[i].outcome == RELEASE_PENDING) {
+			return &h->p[i];
+		}
+	}
+	return NULL;
+}
+
 /* The ends go on record last: until then the next command finds the same work to do. */
 static int record_ends(struct run *r, struct error *err)
 {
 	bool any = false;
 	VEC_FOREACH (&r->plan->steps, i) {
 		const struct plan_step *s = &r->plan->steps.p[i];
-		const struct release *found = history_find(&r->d->history, s->number);
+		const struct release *found = pending(&r->d->history, s->number);
 		if (s->kind != STEP_END || !found) {
 			continue;
 		}

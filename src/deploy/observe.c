@@ -43,10 +43,13 @@ bool container_is_app(const struct docker_container_entry *c, const char *role)
 bool container_is_live(
 	const struct deployment *d, const struct target *t, const struct docker_container_entry *c)
 {
+	const char *host = t->address->name;
 	long release = container_release(c);
+	const struct release *own =
+		history_find_id(&d->history, container_label(c, LABEL_RELEASE_ID));
 	return release > 0 && container_is_app(c, NULL) &&
-	       release == history_serving(
-				  &d->history, t->address->name, container_label(c, LABEL_ROLE));
+	       release == history_serving(&d->history, host, container_label(c, LABEL_ROLE)) &&
+	       (!own || own == history_find_on(&d->history, release, host));
 }
 
 const struct release *deployment_live(const struct deployment *d)
@@ -311,16 +314,6 @@ int observe_containers(struct deployment *d, struct target *t, struct error *err
 	return result;
 }
 
-static bool id_is_known(const struct history *h, const char *id)
-{
-	for (size_t i = 0; i < h->len; i++) {
-		if (str_eq(h->p[i].id, id)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /*
  * Containers are there of releases that no history knows (`all`), or that serve though it does not
  * know them: what can be known from these.  Returns how many were added.
@@ -336,8 +329,8 @@ static size_t rebuild_from(struct deployment *d, const struct target *t, bool al
 			continue;
 		}
 		bool routed = observed_route(&t->seen, c->name);
-		const struct release *known = history_find(&d->history, container_release(c));
-		if ((known && !routed) || (!all && (!routed || id_is_known(&d->history, id)))) {
+		const struct release *known = history_find_id(&d->history, id);
+		if ((known && !routed) || (!all && (!routed || known))) {
 			continue;
 		}
 		struct release r = {
@@ -371,18 +364,18 @@ static size_t rebuild_from(struct deployment *d, const struct target *t, bool al
 /* The rebuilt releases do not say which one was gone back to; the proxies do. */
 static void rebuild_live(struct deployment *d)
 {
-	long routed = 0;
+	const struct release *serves = NULL;
 	for (size_t i = 0; i < d->n; i++) {
 		const struct observation *seen = &d->targets[i].seen;
 		VEC_FOREACH (&seen->containers, j) {
 			if (observed_route(seen, seen->containers.p[j].name)) {
-				routed = container_release(&seen->containers.p[j]);
+				serves = history_find_id(&d->history,
+					container_label(&seen->containers.p[j], LABEL_RELEASE_ID));
 			}
 		}
 	}
 	const struct release *live = history_live(&d->history);
-	const struct release *serves = history_find(&d->history, routed);
-	if (!live || !serves || live->runs == routed) {
+	if (!live || !serves || live->runs == serves->number) {
 		return;
 	}
 	struct release r;
@@ -393,7 +386,7 @@ static void rebuild_live(struct deployment *d)
 	digest_random_hex(RELEASE_ID_HEX / 2, r.id);
 	r.command = xstrdup("rollback");
 	r.number = history_next_number(&d->history);
-	r.runs = routed;
+	r.runs = serves->number;
 	r.replaced = live->number;
 	r.started_ms = r.finished_ms = clock_wall_ms();
 	history_put(&d->history, &r);

@@ -86,6 +86,16 @@ bool plan_is_app(const struct plan_container *c)
 	return str_eq(c->kind, "app");
 }
 
+bool plan_is_of(const struct history *history, const char *host, const struct plan_container *c,
+	long runs, const char *role)
+{
+	if (!plan_is_app(c) || c->release != runs || !str_eq(c->role, role)) {
+		return false;
+	}
+	const struct release *own = history_find_id(history, c->release_id);
+	return !own || own == history_find_on(history, runs, host);
+}
+
 const struct plan_container *plan_by_name(const struct plan_host *h, const char *name)
 {
 	VEC_FOREACH (&h->containers, i) {
@@ -104,14 +114,14 @@ static int by_replica(const void *a, const void *b)
 					: strcmp(x->name, y->name);
 }
 
-void plan_serving(
-	const struct plan_host *h, const struct config_role *role, long runs, struct strvec *names)
+void plan_serving(const struct history *history, const struct plan_host *h,
+	const struct config_role *role, long runs, struct strvec *names)
 {
 	const struct plan_container **found = xcalloc(h->containers.len + 1, sizeof(void *));
 	size_t n = 0;
 	VEC_FOREACH (&h->containers, i) {
 		const struct plan_container *c = &h->containers.p[i];
-		if (plan_is_app(c) && c->release == runs && str_eq(c->role, role->name)) {
+		if (plan_is_of(history, h->name, c, runs, role->name)) {
 			found[n++] = c;
 		}
 	}

@@ -12,7 +12,8 @@ static bool is_switched(const struct plan_request *req, const struct release *r,
 	const struct plan_host *h, const struct config_role *role)
 {
 	CLEANUP_STRVEC struct strvec names = {0};
-	plan_serving(h, role, history_runs(req->history, r, h->name, role->name), &names);
+	plan_serving(
+		req->history, h, role, history_runs(req->history, r, h->name, role->name), &names);
 	if (names.len == 0 || !plan_same_names(&names, &h->routes)) {
 		return false;
 	}
@@ -110,13 +111,18 @@ static long serving(const struct mending *m, const char *role)
 	return history_serving(m->history, m->h->name, role);
 }
 
+static bool is_live(const struct mending *m, const struct plan_container *c)
+{
+	return plan_is_of(m->history, m->h->name, c, serving(m, c->role), c->role);
+}
+
 /* Does what is on record as live for this role run, or is it about to? */
 static bool will_run(const struct mending *m, const char *role)
 {
 	long runs = serving(m, role);
 	VEC_FOREACH (&m->h->containers, i) {
 		const struct plan_container *c = &m->h->containers.p[i];
-		if (runs > 0 && plan_is_app(c) && c->release == runs && str_eq(c->role, role) &&
+		if (runs > 0 && plan_is_of(m->history, m->h->name, c, runs, role) &&
 			(c->running || m->interrupted)) {
 			return true;
 		}
@@ -146,7 +152,7 @@ static void mend_routes(struct mending *m)
 		return;
 	}
 	struct strvec names = {0};
-	plan_serving(h, role, live, &names);
+	plan_serving(m->history, h, role, live, &names);
 	if (live && !will_run(m, role->name)) {
 		if (names.len == 0) {
 			strvec_pushf(&m->p->notes,
@@ -181,14 +187,15 @@ static void step(
 /* Containers that no finished release owns, and old ones that still run. */
 static void mend_container(struct mending *m, const struct plan_container *c)
 {
-	const struct release *r = history_find(m->history, c->release);
+	const struct release *own = history_find_id(m->history, c->release_id);
+	const struct release *r = own ? own : history_find_on(m->history, c->release, m->h->name);
 	if (str_eq(c->kind, "exec") && c->running) {
 		return; /* somebody's `app exec` */
 	}
 	if (!plan_is_app(c)) {
 		step(m, STEP_REMOVE, c,
 			xasprintf("left over (%s)", c->kind && *c->kind ? c->kind : "?"));
-	} else if (r && release_was_good(r) && (!c->running || c->release == serving(m, c->role))) {
+	} else if (r && release_was_good(r) && (!c->running || is_live(m, c))) {
 		return; /* retired, or live */
 	} else if (strvec_has(&m->routed, c->name) && c->running) {
 		strvec_pushf(&m->p->notes, "%s: %s has the traffic, though it is not what is live",
@@ -209,8 +216,7 @@ static void mend_live(struct mending *m)
 {
 	VEC_FOREACH (&m->h->containers, i) {
 		const struct plan_container *c = &m->h->containers.p[i];
-		if (!plan_is_app(c) || c->running || c->release == 0 ||
-			c->release != serving(m, c->role)) {
+		if (c->running || c->release == 0 || !is_live(m, c)) {
 			continue;
 		}
 		if (m->interrupted) {

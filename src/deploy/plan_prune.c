@@ -27,20 +27,21 @@ static bool retained(const struct plan_request *req, const struct plan *p,
 	const struct plan_host *h, const struct plan_container *c)
 {
 	long keeps = stays_live(req, p, h, c->role);
-	if (c->release == keeps) {
+	if (plan_is_of(req->history, h->name, c, keeps, c->role)) {
 		return true;
 	}
+	const struct release *live = history_find_on(req->history, keeps, h->name);
+	const struct release *own = history_find_id(req->history, c->release_id);
 	int kept = 0;
 	for (size_t i = req->history->len; i-- > 0;) {
 		const struct release *r = &req->history->p[i];
-		if (!release_was_good(r) || r->number == keeps ||
-			!release_covers(r, h->name, c->role)) {
+		if (!release_was_good(r) || r == live || !release_covers(r, h->name, c->role)) {
 			continue;
 		}
 		if (++kept > req->config->retain_containers) {
 			return false;
 		}
-		if (r->number == c->release) {
+		if (own ? r == own : r->number == c->release) {
 			return true;
 		}
 	}

@@ -32,13 +32,13 @@ static void plan_create(const struct plan_request *req, struct plan *p, size_t i
 
 /* A container of the release on any host, to copy one that is gone. */
 static const struct plan_container *any_of(
-	const struct plan_request *req, const char *role, long runs, size_t *host)
+	const struct plan_request *req, const char *to, const char *role, long runs, size_t *host)
 {
 	for (size_t i = 0; i < req->hosts->len; i++) {
 		const struct plan_host *h = &req->hosts->p[i];
 		VEC_FOREACH (&h->containers, j) {
 			const struct plan_container *c = &h->containers.p[j];
-			if (plan_is_app(c) && c->release == runs && str_eq(c->role, role)) {
+			if (plan_is_of(req->history, to, c, runs, role)) {
 				*host = i;
 				return c;
 			}
@@ -48,9 +48,10 @@ static const struct plan_container *any_of(
 }
 
 /* How many containers a host ran of it: as its manifest said, or as is seen anywhere. */
-static int replicas_of(const struct plan_request *req, const char *role, long runs)
+static int replicas_of(
+	const struct plan_request *req, const char *host, const char *role, long runs)
 {
-	const struct release *r = history_find(req->history, runs);
+	const struct release *r = history_find_on(req->history, runs, host);
 	json_t *servers = r ? json_object_get(r->config, "servers") : NULL;
 	json_t *count = json_object_get(json_object_get(servers, role), "replicas");
 	json_int_t wanted = json_integer_value(count);
@@ -59,7 +60,7 @@ static int replicas_of(const struct plan_request *req, const char *role, long ru
 		const struct plan_host *h = &req->hosts->p[i];
 		VEC_FOREACH (&h->containers, j) {
 			const struct plan_container *c = &h->containers.p[j];
-			if (plan_is_app(c) && c->release == runs && str_eq(c->role, role) &&
+			if (plan_is_of(req->history, host, c, runs, role) &&
 				c->replica > replicas) {
 				replicas = c->replica;
 			}
@@ -75,7 +76,8 @@ static int plan_clone(const struct plan_request *req, struct plan *p, const stru
 	const struct config_role *role = like->role;
 	const struct plan_host *h = &req->hosts->p[like->host];
 	size_t from_host = 0;
-	const struct plan_container *from = any_of(req, role->name, like->number, &from_host);
+	const struct plan_container *from =
+		any_of(req, h->name, role->name, like->number, &from_host);
 	if (!from) {
 		error_set(err, ERROR_REMOTE,
 			"release %ld (%s) cannot come back: none of its containers is left",
@@ -83,7 +85,7 @@ static int plan_clone(const struct plan_request *req, struct plan *p, const stru
 		return error_hint(
 			err, "deploy push --version %s deploys that version anew", r->version);
 	}
-	const struct release *runs = history_find(req->history, like->number);
+	const struct release *runs = history_find_on(req->history, like->number, h->name);
 	const char *version = runs ? runs->version : r->version;
 	char *name = names_container(req->config, role, version, 0, like->replica);
 	if (plan_by_name(h, name)) {
@@ -101,13 +103,13 @@ static int plan_clone(const struct plan_request *req, struct plan *p, const stru
 	return 0;
 }
 
-static const struct plan_container *replica_of(
+static const struct plan_container *replica_of(const struct plan_request *req,
 	const struct plan_host *h, const struct config_role *role, long runs, int replica)
 {
 	VEC_FOREACH (&h->containers, i) {
 		const struct plan_container *c = &h->containers.p[i];
-		if (plan_is_app(c) && c->release == runs && c->replica == replica &&
-			str_eq(c->role, role->name)) {
+		if (c->replica == replica &&
+			plan_is_of(req->history, h->name, c, runs, role->name)) {
 			return c;
 		}
 	}
@@ -118,10 +120,10 @@ static const struct plan_container *replica_of(
 static int plan_revive(const struct plan_request *req, struct plan *p, size_t index,
 	const struct config_role *role, long runs, struct strvec *names, struct error *err)
 {
-	int replicas = replicas_of(req, role->name, runs);
+	int replicas = replicas_of(req, req->hosts->p[index].name, role->name, runs);
 	for (int replica = 1; replica <= replicas; replica++) {
 		const struct plan_container *c =
-			replica_of(&req->hosts->p[index], role, runs, replica);
+			replica_of(req, &req->hosts->p[index], role, runs, replica);
 		struct plan_step like = {
 			.host = index, .role = role, .replica = replica, .number = runs};
 		if (!c) {
@@ -158,7 +160,7 @@ static void plan_retire(const struct plan_request *req, struct plan *p, size_t i
 	VEC_FOREACH (&h->containers, i) {
 		const struct plan_container *c = &h->containers.p[i];
 		if (plan_is_app(c) && str_eq(c->role, role->name) && c->running &&
-			c->release != runs) {
+			!plan_is_of(req->history, h->name, c, runs, role->name)) {
 			struct plan_step *s =
 				plan_add_named(p, PLAN_RETIRE, STEP_RETIRE, index, c->name);
 			s->role = role;
@@ -229,7 +231,7 @@ static bool role_is_live(const struct plan_request *req, const struct plan_host 
 	const struct config_role *role, const struct release *live)
 {
 	CLEANUP_STRVEC struct strvec names = {0};
-	plan_serving(h, role, live->runs, &names);
+	plan_serving(req->history, h, role, live->runs, &names);
 	if (names.len != (size_t)role->replicas) {
 		return false;
 	}
@@ -254,8 +256,8 @@ static bool is_live_already(const struct plan_request *req)
 				!plan_role_selected(req, role)) {
 				continue;
 			}
-			const struct release *live = history_find(
-				req->history, history_serving(req->history, h->name, role->name));
+			const struct release *live = history_find_on(req->history,
+				history_serving(req->history, h->name, role->name), h->name);
 			if (!live || !str_eq(live->version, req->version) ||
 				!role_is_live(req, h, role, live)) {
 				return false;

@@ -12,6 +12,12 @@ struct plan_step *plan_add_named(struct plan *p, enum plan_phase phase, enum pla
 
 bool plan_runs_role(const struct plan_host *h, const struct config_role *role);
 bool plan_is_app(const struct plan_container *c);
+/*
+ * Does it run, as this role, what is release `runs` on this host?  Histories that grew apart may
+ * have two releases of one number.
+ */
+bool plan_is_of(const struct history *history, const char *host, const struct plan_container *c,
+	long runs, const char *role);
 const struct plan_container *plan_by_name(const struct plan_host *h, const char *name);
 bool plan_same_names(const struct strvec *a, const struct strvec *b);
 /* The role whose traffic goes through the proxy of this host, or NULL. */

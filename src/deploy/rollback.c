@@ -23,7 +23,7 @@ static const struct release *choose(struct deployment *d, const char *version, s
 		return NULL;
 	}
 	/* A rollback stands for the release whose containers it brought back. */
-	const struct release *owner = history_find(&d->history, to->runs);
+	const struct release *owner = history_owner(&d->history, to);
 	to = owner ? owner : to;
 	if (!release_was_good(to)) {
 		error_set(err, ERROR_USAGE, "release %ld (%s) never took the traffic: it %s",

@@ -9,8 +9,9 @@
  *	"version": "v2" | "rollback": "" or "3" | "mend": true |
  *	"prune": true;  "force": true;  "roles": ["web"]
  *	"history": events as in releases.jsonl ("time" may be left out)
- *	"hosts": {"app1": {"containers": [{"name","role","release","replica","running","image",
- *	          "digest","kind"}], "images": {"sha256:..": "tag"}, "routes": [..], "proxy": true,
+ *	"hosts": {"app1": {"containers":
+ *[{"name","role","release","replica","running","image","release_id", "digest","kind"}], "images":
+ *{"sha256:..": "tag"}, "routes": [..], "proxy": true,
  *...}}
  */
 #include "deploy/plan.h"
@@ -36,7 +37,7 @@ static void read_container(struct plan_host *h, const json_t *j)
 		.image_id = text_of(j, "image", "sha256:1"),
 		.kind = text_of(j, "kind", "app"),
 		.role = text_of(j, "role", "web"),
-		.release_id = xstrdup(""),
+		.release_id = text_of(j, "release_id", ""),
 		.digest = text_of(j, "digest", "same"),
 		.release = (long)json_int_at(j, "release", 0),
 		.replica = (int)json_int_at(j, "replica", 1),

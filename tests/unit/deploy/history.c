@@ -272,6 +272,84 @@ static void test_missing_leaves_a_second_end_out(void **state)
 	history_fini(&copy);
 }
 
+#define BEGIN_ID(n, id, t)                                                                         \
+	"{\"event\":\"begin\",\"time\":\"2026-01-0" t "T00:00:00.000Z\",\"number\":" n             \
+	",\"id\":\"" id "\",\"command\":\"push\",\"version\":\"v\",\"runs\":" n                    \
+	",\"hosts\":{\"h" t "\":\"ok\"}}\n"
+#define END_ID(id, o) "{\"event\":\"end\",\"id\":\"" id "\",\"outcome\":\"" o "\"}\n"
+
+/* Two servers that did not know of each other have both counted from 1. */
+static void test_split_numbers(void **state)
+{
+	struct history h;
+	(void)state;
+	parse(&h,
+		BEGIN_ID("1", "aaaaaaaaaaaaaaaa", "1") END_ID("aaaaaaaaaaaaaaaa", "live") BEGIN_ID(
+			"1", "cccccccccccccccc", "3") END_ID("cccccccccccccccc", "failed")
+			BEGIN_ID("1", "bbbbbbbbbbbbbbbb", "2") END_ID("bbbbbbbbbbbbbbbb", "live"));
+	assert_int_equal(h.len, 3);
+	assert_string_equal(history_find(&h, 1)->id, "bbbbbbbbbbbbbbbb");
+	assert_string_equal(history_find_on(&h, 1, "h1")->id, "aaaaaaaaaaaaaaaa");
+	assert_string_equal(history_find_on(&h, 1, "h3")->id, "cccccccccccccccc");
+	assert_string_equal(history_find_on(&h, 1, "other")->id, "bbbbbbbbbbbbbbbb");
+	assert_string_equal(history_find_id(&h, "aaaaaaaaaaaaaaaa")->id, "aaaaaaaaaaaaaaaa");
+	assert_null(history_find_id(&h, "dddddddddddddddd"));
+	assert_ptr_equal(history_owner(&h, &h.p[0]), &h.p[0]);
+	history_fini(&h);
+}
+
+/* Whatever the order of the lines, all are found and in order. */
+static void test_many_in_reverse(void **state)
+{
+	struct history h;
+	struct str lines = STR_INIT(STR_MAX_FILE);
+	enum { MANY = 20000 };
+	(void)state;
+	for (int i = MANY; i > 0; i--) {
+		str_addf(&lines,
+			"{\"event\":\"begin\",\"number\":%d,\"id\":\"%016x\",\"version\":\"v\"}\n",
+			i, i);
+	}
+	history_init(&h);
+	history_parse(&h, str_c(&lines), lines.len);
+	assert_int_equal(h.len, MANY);
+	for (size_t i = 0; i < MANY; i++) {
+		assert_int_equal(h.p[i].number, i + 1);
+		assert_ptr_equal(history_find_id(&h, h.p[i].id), &h.p[i]);
+	}
+	str_fini(&lines);
+	history_fini(&h);
+}
+
+static void test_hosts_that_left(void **state)
+{
+	struct history a, b;
+	struct str lines = STR_INIT(STR_MAX_FILE);
+	(void)state;
+	parse(&a, BEGIN("1", "aaaa") END("1", "live"));
+	parse(&b, BEGIN("1", "aaaa") END("1", "live"));
+	assert_int_equal(history_left_at(&a, "h3"), 0);
+	history_leave(&a, "h3", 4);
+	history_leave(&a, "h3", 2);
+	assert_int_equal(history_left_at(&a, "h3"), 4);
+	history_missing(&a, &b, &lines);
+	history_parse(&b, str_c(&lines), lines.len);
+	assert_int_equal(history_left_at(&b, "h3"), 4);
+	str_reset(&lines);
+	history_missing(&a, &b, &lines);
+	assert_int_equal(lines.len, 0);
+	history_compacted(&a, &lines);
+	history_fini(&b);
+	history_parse(&b, str_c(&lines), lines.len);
+	assert_int_equal(history_left_at(&b, "h3"), 4);
+	history_fini(&b);
+	history_merge(&b, &a);
+	assert_int_equal(history_left_at(&b, "h3"), 4);
+	str_fini(&lines);
+	history_fini(&a);
+	history_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +364,9 @@ int main(void)
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_lookup),
 		cmocka_unit_test(test_hostile_lines),
+		cmocka_unit_test(test_split_numbers),
+		cmocka_unit_test(test_many_in_reverse),
+		cmocka_unit_test(test_hosts_that_left),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
