@@ -8,76 +8,27 @@
  */
 #pragma once
 
+#include "manifest/config_accessory.h"
+#include "manifest/config_types.h"
 #include "manifest/diagnostic.h"
 #include "util/error.h"
-#include "util/map.h"
-#include "util/vec.h"
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Where a value was written, for later errors ("deploy.yml:12:5"). */
-struct config_mark {
-	const char *file;
-	int line, column; /* from 1; 0 = default value */
-};
-
-enum config_health_kind {
-	CONFIG_HEALTH_HTTP,   /* GET path on app_port: 200..399 (through the container's address) */
-	CONFIG_HEALTH_TCP,    /* app_port accepts */
-	CONFIG_HEALTH_CMD,    /* a command in the container exits 0 */
-	CONFIG_HEALTH_DOCKER, /* the image's or the options' HEALTHCHECK says healthy */
-	CONFIG_HEALTH_RUNNING /* it runs and stays up for readiness_delay */
-};
-
-struct config_health {
-	enum config_health_kind kind;
-	const char *path; /* HTTP */
-	const char *cmd;  /* CMD: given to sh -c */
-	int port;         /* HTTP, TCP */
-	int interval_ms;  /* upper bound between two probes; the first ones come faster */
-	int timeout_ms;   /* for one probe */
-};
-
-/* env: of Kamal. `secret` names are looked up in the secrets files; ALIAS:NAME gives another name.
- */
-struct config_secret_ref {
-	const char *name; /* in the container */
-	const char *from; /* in the secrets file */
+/* An entry of `cron:`. */
+struct config_cron {
+	const char *schedule; /* five fields, or "@daily" and the like */
+	const char *cmd;      /* as config_role.cmd */
 	struct config_mark mark;
 };
-VEC_TYPE(config_secret_refs, struct config_secret_ref);
-
-struct config_env {
-	struct strmap clear;
-	struct config_secret_refs secret;
-};
-
-/* `docker run` options by their long names without dashes, typed where the Engine API needs it. */
-struct config_option {
-	const char *name; /* "memory", "cpus", "read-only", "tmpfs", "cap-drop", ... */
-	struct strvec values;
-	struct config_mark mark;
-};
-VEC_TYPE(config_options, struct config_option);
-
-struct config_host {
-	const char *name; /* as written: address, name or ssh alias; "user@host:port" is split */
-	const char *user; /* or NULL */
-	int port;         /* or 0 */
-	struct config_mark mark;
-};
-VEC_TYPE(config_hosts, struct config_host);
-
-struct config_logging {
-	const char *driver; /* or NULL */
-	struct strmap options;
-};
+VEC_TYPE(config_crons, struct config_cron);
 
 /*
  * A role as its containers get it: env, labels, volumes and logging are already laid over those of
- * the service; nothing has to be merged by the reader.
+ * the service; nothing has to be merged by the reader, but for the variables of a
+ * host's tags: config_host_env().
  */
 struct config_role {
 	const char *name;
@@ -86,6 +37,11 @@ struct config_role {
 	int replicas;    /* containers per host, at least 1 */
 	bool proxied;    /* takes traffic through the proxy */
 	const struct config_proxy *proxy; /* the service's with the role's own over it, or NULL */
+	/* Of an unproxied role; without a `healthcheck:` HEALTH_DOCKER where the image has one,
+	 * which is HEALTH_RUNNING here. Of a proxied role it is that of the proxy. */
+	struct config_health health;
+	bool stop_first;           /* `order: stop-first` */
+	struct config_crons crons; /* not empty: nothing runs but these, at their times */
 	struct config_env env;
 	struct config_options options;
 	struct strmap labels;
@@ -163,9 +119,48 @@ struct config_registry {
 };
 
 struct config_release {
-	const char *command; /* or NULL; given to sh -c in the new image */
-	int timeout_ms;      /* default 10 min */
+	const char *command;          /* or NULL; given to sh -c in the new image */
+	int timeout_ms;               /* default 10 min; of rollback_command too */
+	const char *rollback_command; /* or NULL; given to sh -c in the image that is left */
+	struct strvec snapshots;      /* names of accessories that are backed up first */
 };
+
+/* A secret that is given as a file: `secret_files: {NAME: /path}`. */
+struct config_secret_file {
+	const char *from; /* in the secrets file */
+	const char *path; /* in the container */
+	struct config_mark mark;
+};
+VEC_TYPE(config_secret_files, struct config_secret_file);
+
+/* Variables of the hosts that have the tag `name`. */
+struct config_env_tag {
+	const char *name;
+	struct config_env env;
+};
+VEC_TYPE(config_env_tags, struct config_env_tag);
+
+enum config_notify_kind { CONFIG_NOTIFY_WEBHOOK, CONFIG_NOTIFY_SLACK, CONFIG_NOTIFY_EMAIL };
+#define CONFIG_NOTIFY_SUCCESS  (1u << 0)
+#define CONFIG_NOTIFY_FAILURE  (1u << 1)
+#define CONFIG_NOTIFY_ROLLBACK (1u << 2)
+
+/* An entry of `notify:`. */
+struct config_notify {
+	enum config_notify_kind kind;
+	unsigned on;             /* CONFIG_NOTIFY_* */
+	const char *url;         /* webhook and slack, unless it is a secret; "http(s)://..." */
+	const char *url_secret;  /* or NULL */
+	const char *sign_secret; /* webhook: key of its HMAC-SHA256, or NULL */
+	struct strvec to;        /* email */
+	const char *from;
+	const char *smtp;                       /* "host:port" */
+	const char *username, *password_secret; /* or NULL */
+	bool starttls;                          /* `tls: starttls`, the default */
+	bool tls;                               /* `tls: true`: from the first byte */
+	struct config_mark mark;
+};
+VEC_TYPE(config_notifies, struct config_notify);
 
 enum config_host_key_check { CONFIG_HOST_KEY_STRICT, CONFIG_HOST_KEY_ACCEPT_NEW };
 
@@ -213,7 +208,11 @@ struct config {
 	struct config_roles roles;
 	const struct config_role *primary_role; /* `primary_role:`, default "web", else the first */
 	struct config_proxy proxy;
+	struct config_accessories accessories;
 	struct config_env env;
+	struct config_env_tags env_tags;
+	struct config_secret_files secret_files;
+	struct config_notifies notify;
 	struct strmap labels;
 	struct strvec volumes;
 	const char *asset_path;       /* or NULL; roles have it split */
@@ -260,7 +259,15 @@ ERROR_CHECKED struct config *config_load_text(const char *text, size_t len,
 	const struct config_request *req, struct diagnostics *diags, struct error *err);
 void config_free(struct config *c);
 
-/* Every host of every role, once, in order of first appearance. Borrowed entries. */
+/*
+ * The role's environment on a host: `env` of the service, of the role, then of the host's tags, the
+ * later counts. `host` NULL: without tags. Borrowed texts; config_env_fini(out).
+ */
+void config_host_env(const struct config *c, const struct config_role *role, const char *host,
+	struct config_env *out);
+void config_env_fini(struct config_env *env);
+
+/* Every host of every role and accessory, once, in order of first appearance. Borrowed entries. */
 VEC_TYPE(config_host_ptrs, const struct config_host *);
 void config_all_hosts(const struct config *c, struct config_host_ptrs *out);
 

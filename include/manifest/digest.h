@@ -17,6 +17,6 @@
  */
 typedef const char *config_secret_mac(void *ctx, const char *name, char buf[DIGEST_HEX_SIZE]);
 
-/* `mac` may be NULL. */
-void config_digest(const struct config *c, const struct config_role *role, config_secret_mac *mac,
-	void *ctx, char out[DIGEST_HEX_SIZE]);
+/* Of the role's containers on `host`, whose tags may set variables. `mac` may be NULL. */
+void config_digest(const struct config *c, const struct config_role *role, const char *host,
+	config_secret_mac *mac, void *ctx, char out[DIGEST_HEX_SIZE]);

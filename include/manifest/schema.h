@@ -65,7 +65,8 @@ struct schema_key {
 };
 
 extern const struct schema schema_root;
-extern const struct schema schema_env; /* what SCHEMA_ENV means */
+extern const struct schema schema_tags; /* of a host in SCHEMA_HOST */
+extern const struct schema schema_env;  /* what SCHEMA_ENV means */
 
 /* The table as JSON Schema (draft 2020-12). */
 json_t *schema_to_json(void);

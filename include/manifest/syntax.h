@@ -54,7 +54,14 @@ const char *syntax_jump(const char *s);          /* [user@]host[:port][,...] */
 const char *syntax_tag_template(const char *s);  /* a tag with {sha} {branch} {version} in it */
 const char *syntax_port_mapping(const char *s);  /* [ip:][host:]container[/tcp|udp] */
 const char *syntax_limit(const char *s);         /* 3 or 25% */
-const char *syntax_mode(const char *s);          /* 0644 */
+const char *syntax_url(const char *s);           /* http:// or https://, no login in it */
+const char *syntax_email(const char *s);         /* name@domain, or "Name <name@domain>" */
+const char *syntax_host_port(const char *s);     /* host[:port] */
+const char *syntax_owner(const char *s);         /* user[:group], names or numbers */
+const char *syntax_backup_to(const char *s);     /* server, folder, ssh://, s3:// */
+/* hourly, daily, weekly, monthly (with or without @), or five fields of crontab(5). */
+const char *syntax_schedule(const char *s);
+const char *syntax_mode(const char *s); /* 0644 */
 
 /* "10" (seconds), "10s", "2m", "1h", "500ms", "1.5s": ms, or -1. */
 int64_t syntax_duration(const char *s);
@@ -70,3 +77,6 @@ int syntax_bool(const char *s);
  * " \ $ `, \ elsewhere; appends to `out`. NULL, or what is wrong.
  */
 const char *syntax_words(const char *s, struct strvec *out);
+
+/* The five fields that a schedule means. Borrowed of `s`, or constant. */
+const char *syntax_schedule_fields(const char *s);

@@ -50,6 +50,32 @@ static void add_labels(
 	}
 }
 
+static int add_secrets(struct deployment *d, const struct config_secret_refs *refs,
+	struct secret_map *env, struct error *err)
+{
+	VEC_FOREACH (refs, i) {
+		const struct config_secret_ref *ref = &refs->p[i];
+		struct secret *value = secret_map_get(&d->secrets, ref->from);
+		if (!value) {
+			return error_set(err, ERROR_MANIFEST, "secret '%s' is not set", ref->from);
+		}
+		secret_map_set(env, ref->name, secret_ref(value));
+	}
+	return 0;
+}
+
+/* The variables of the manifest: the service's, the role's, those of the host's tags. */
+static int add_env(struct deployment *d, const struct target *t, const struct config_role *role,
+	struct docker_container_spec *spec, struct error *err)
+{
+	struct config_env env;
+	config_host_env(d->config, role, t->address->name, &env);
+	strmap_copy(&spec->env, &env.clear);
+	int rc = add_secrets(d, &env.secret, &spec->secret_env, err);
+	config_env_fini(&env);
+	return rc;
+}
+
 /* What a container may want to know of itself; Kamal's names too, for applications that came. */
 static void add_own_env(
 	const struct target *t, const struct container_request *req, struct strmap *env)
@@ -62,20 +88,6 @@ static void add_own_env(
 	strmap_set(env, "KAMAL_VERSION", req->version);
 	strmap_set(env, "KAMAL_HOST", t->address->name);
 	strmap_set(env, "KAMAL_CONTAINER_NAME", req->name);
-}
-
-static int add_secrets(struct deployment *d, const struct config_role *role, struct secret_map *env,
-	struct error *err)
-{
-	VEC_FOREACH (&role->env.secret, i) {
-		const struct config_secret_ref *ref = &role->env.secret.p[i];
-		struct secret *value = secret_map_get(&d->secrets, ref->from);
-		if (!value) {
-			return error_set(err, ERROR_MANIFEST, "secret '%s' is not set", ref->from);
-		}
-		secret_map_set(env, ref->name, secret_ref(value));
-	}
-	return 0;
 }
 
 static int add_options(
@@ -121,7 +133,9 @@ int container_spec(struct deployment *d, const struct target *t,
 	spec->image = xstrdup(req->image);
 	spec->network = xstrdup(d->config->network);
 	spec->stop_timeout = role->stop_timeout_ms / 1000;
-	strmap_copy(&spec->env, &role->env.clear);
+	if (add_env(d, t, role, spec, err) < 0) {
+		return -1;
+	}
 	add_own_env(t, req, &spec->env);
 	add_labels(d, req, &spec->labels);
 	strvec_copy(&spec->binds, &role->volumes);
@@ -134,7 +148,7 @@ int container_spec(struct deployment *d, const struct target *t,
 	if (command && container_command(command, &spec->cmd, err) < 0) {
 		return -1;
 	}
-	if (add_options(role, spec, err) < 0 || add_secrets(d, role, &spec->secret_env, err) < 0) {
+	if (add_options(role, spec, err) < 0) {
 		return -1;
 	}
 	add_logging(role, spec);
@@ -215,6 +229,6 @@ char *container_digest(struct deployment *d, const struct target *t, const struc
 {
 	struct mac mac = {d, t};
 	char hex[DIGEST_HEX_SIZE];
-	config_digest(d->config, role, secret_mac, &mac, hex);
+	config_digest(d->config, role, t->address->name, secret_mac, &mac, hex);
 	return xstrndup(hex, 32);
 }

@@ -156,6 +156,16 @@ void get_map(struct build *b, const struct node *map, const char *key, struct st
 	}
 }
 
+const char *get_secret(const struct node *map, const char *key)
+{
+	const struct node *n = node_get(map, key);
+
+	if (usable(n) && n->kind == NODE_LIST) {
+		n = n->len == 1 ? n->p[0].value : NULL;
+	}
+	return usable(n) && n->kind == NODE_SCALAR ? n->text : NULL;
+}
+
 static void drop_secret(struct config_env *env, const char *name)
 {
 	for (size_t i = 0; i < env->secret.len; i++) {
@@ -232,6 +242,43 @@ void build_env(struct build *b, const struct node *env, struct config_env *out)
 	set_clear(b, out, complex ? node_get(env, "clear") : env);
 	if (complex) {
 		set_secrets(b, out, node_get(env, "secret"), node_get(env, "clear"));
+	}
+}
+
+void build_env_tags(struct build *b)
+{
+	const struct node *tags = node_get(node_get(b->root, "env"), "tags");
+
+	for (size_t i = 0; usable(tags) && tags->kind == NODE_MAP && i < tags->len; i++) {
+		struct config_env_tag tag = {.name = tags->p[i].key->text};
+
+		if (!tags->p[i].key->bad) {
+			build_env(b, tags->p[i].value, &tag.env);
+			arena_push(b->arena, &b->c->env_tags, tag);
+		}
+	}
+}
+
+void build_secret_files(struct build *b)
+{
+	const struct node *n = node_get(b->root, "secret_files");
+	struct config_secret_files *files = &b->c->secret_files;
+
+	for (size_t i = 0; usable(n) && n->kind == NODE_MAP && i < n->len; i++) {
+		struct config_secret_file f = {.mark = mark_at(n->p[i].key)};
+
+		if (n->p[i].key->bad || !usable(n->p[i].value)) {
+			continue;
+		}
+		f.from = n->p[i].key->text;
+		f.path = n->p[i].value->text;
+		VEC_FOREACH (files, j) {
+			if (strcmp(files->p[j].path, f.path) == 0) {
+				mistake(b, n->p[i].value, NULL, "'%s' is the file of '%s' already",
+					f.path, files->p[j].from);
+			}
+		}
+		arena_push(b->arena, files, f);
 	}
 }
 

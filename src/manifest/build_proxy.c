@@ -31,73 +31,6 @@ static bool not_both(struct build *b, const struct node *map, const char *one, c
 	return true;
 }
 
-/* Which of the kinds of checks is meant; several are a mistake. */
-static enum config_health_kind health_kind(struct build *b, const struct node *h)
-{
-	static const struct {
-		const char *key;
-		enum config_health_kind kind;
-	} kinds[] = {{"path", CONFIG_HEALTH_HTTP}, {"cmd", CONFIG_HEALTH_CMD},
-		{"tcp", CONFIG_HEALTH_TCP}, {"docker", CONFIG_HEALTH_DOCKER}};
-	const char *first = NULL;
-	enum config_health_kind kind = CONFIG_HEALTH_HTTP;
-
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		const char *text = get_text(h, kinds[i].key, NULL);
-		bool flag = i >= 2;
-
-		if (text == NULL || (flag && syntax_bool(text) == 0)) {
-			continue;
-		}
-		if (first != NULL) {
-			mistake(b, node_find(h, kinds[i].key)->key, NULL,
-				"'healthcheck' has either '%s' or '%s', not both", first,
-				kinds[i].key);
-			break;
-		}
-		first = kinds[i].key;
-		kind = kinds[i].kind;
-	}
-	return kind;
-}
-
-static void build_health(struct build *b, const struct node *h, struct config_proxy *p)
-{
-	struct config_health *out = &p->health;
-	const char *tcp = get_text(h, "tcp", NULL);
-
-	*out = (struct config_health){
-		.kind = CONFIG_HEALTH_HTTP, .interval_ms = 1000, .timeout_ms = 5000};
-	out->port = p->app_port;
-	if (usable(h) && h->kind == NODE_SCALAR) {
-		if (syntax_bool(h->text) == 0) {
-			out->kind = CONFIG_HEALTH_RUNNING;
-		}
-	} else if (usable(h)) {
-		out->kind = health_kind(b, h);
-		out->cmd = get_text(h, "cmd", NULL);
-		out->port = get_int(h, "port", p->app_port);
-		out->interval_ms = get_ms(h, "interval", 1000);
-		out->timeout_ms = get_ms(h, "timeout", 5000);
-		if (tcp != NULL && syntax_bool(tcp) < 0) {
-			out->port = get_int(h, "tcp", p->app_port);
-		}
-	}
-	if (out->kind == CONFIG_HEALTH_HTTP) {
-		out->path = get_text(h, "path", "/up");
-	}
-}
-
-static const char *secret_name(const struct node *map, const char *key)
-{
-	const struct node *n = node_get(map, key);
-
-	if (usable(n) && n->kind == NODE_LIST) {
-		n = n->len == 1 ? n->p[0].value : NULL;
-	}
-	return usable(n) && n->kind == NODE_SCALAR ? n->text : NULL;
-}
-
 static void check_automatic(struct build *b, const struct node *ssl, const struct config_proxy *p)
 {
 	if (p->hosts.len == 0) {
@@ -123,8 +56,8 @@ static void build_ssl(struct build *b, const struct node *proxy, struct config_p
 
 	if (usable(ssl) && ssl->kind == NODE_MAP) {
 		p->tls = CONFIG_TLS_GIVEN;
-		p->certificate_secret = secret_name(ssl, "certificate_pem");
-		p->private_key_secret = secret_name(ssl, "private_key_pem");
+		p->certificate_secret = get_secret(ssl, "certificate_pem");
+		p->private_key_secret = get_secret(ssl, "private_key_pem");
 		p->tls_mark = mark_at(ssl);
 	} else if (get_bool(proxy, "ssl", false)) {
 		p->tls = CONFIG_TLS_AUTO;
@@ -179,7 +112,7 @@ void build_proxy(struct build *b, const struct node *proxy, struct config_proxy 
 	p->strip_path_prefix = get_bool(proxy, "strip_path_prefix", true);
 	p->app_port = get_int(proxy, "app_port", 80);
 	build_ssl(b, proxy, p);
-	build_health(b, node_get(proxy, "healthcheck"), p);
+	build_health(b, node_get(proxy, "healthcheck"), p->app_port, &p->health);
 	p->deploy_timeout_ms = b->c->deploy_timeout_ms;
 	p->drain_timeout_ms = b->c->drain_timeout_ms;
 	p->response_timeout_ms = get_ms(proxy, "response_timeout", 30000);

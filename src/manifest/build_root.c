@@ -55,8 +55,7 @@ static bool inside(const char *path, const char *folder)
 	       (path[n] == '\0' || path[n] == '/' || strcmp(folder, "/") == 0);
 }
 
-/* "~/x", "/x" or "x" under the root: absolute. */
-static const char *absolute_path(struct build *b, const char *path)
+const char *absolute_path(struct build *b, const char *path)
 {
 	if (strncmp(path, "~/", 2) == 0) {
 		char *home = fs_home();
@@ -483,6 +482,8 @@ void build_root(struct build *b)
 	c->error_pages_path = usable(pages) ? build_folder(b, pages) : NULL;
 	c->release.command = get_text(release, "command", NULL);
 	c->release.timeout_ms = get_ms(release, "timeout", 600000);
+	c->release.rollback_command = get_text(release, "rollback_command", NULL);
+	get_list(b, release, "snapshot", false, &c->release.snapshots);
 	get_map(b, r, "labels", &c->labels);
 	get_map(b, r, "aliases", &c->aliases);
 	get_list(b, r, "volumes", false, &c->volumes);
@@ -492,7 +493,11 @@ void build_root(struct build *b)
 	build_registry(b);
 	build_builder(b);
 	build_ssh(b);
+	build_env_tags(b);
 	build_servers(b);
+	build_accessories(b);
+	build_secret_files(b);
+	build_notify(b);
 	build_boot(b);
 	build_hooks_output(b);
 	c->hooks_path = hooks_folder(b);

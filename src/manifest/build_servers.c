@@ -8,22 +8,105 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void build_hosts(struct build *b, const struct node *list, struct config_hosts *out)
+/* Text of a host, alone or as the key of its tags. */
+static bool build_host(struct build *b, const struct node *n, struct config_host *h)
+{
+	const struct node *text = n;
+	char *user = NULL, *host = NULL;
+
+	if (usable(n) && n->kind == NODE_MAP && n->len == 1) {
+		text = n->p[0].key;
+		get_list(b, n, text->text, false, &h->tags);
+	}
+	if (!usable(n) || text->bad || text->kind != NODE_SCALAR) {
+		return false;
+	}
+	syntax_server_split(text->text, &user, &host, &h->port);
+	h->mark = mark_at(text);
+	h->name = arena_strdup(b->arena, host);
+	h->user = arena_strdup(b->arena, user);
+	free(host);
+	free(user);
+	return true;
+}
+
+static bool same_name(const struct config_hosts *hosts, const char *name)
+{
+	VEC_FOREACH (hosts, i) {
+		if (strcmp(hosts->p[i].name, name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void build_hosts(struct build *b, const struct node *list, struct config_hosts *out)
 {
 	for (size_t i = 0; usable(list) && list->kind == NODE_LIST && i < list->len; i++) {
 		const struct node *n = list->p[i].value;
-		struct config_host h = {.mark = mark_at(n)};
-		char *user = NULL, *host = NULL;
+		struct config_host h = {0};
 
-		if (!usable(n) || n->kind != NODE_SCALAR) {
+		if (!build_host(b, n, &h)) {
 			continue;
 		}
-		syntax_server_split(n->text, &user, &host, &h.port);
-		h.name = arena_strdup(b->arena, host);
-		h.user = arena_strdup(b->arena, user);
-		free(host);
-		free(user);
+		if (n->kind == NODE_MAP && same_name(out, h.name)) {
+			mistake(b, n->p[0].key, NULL, "host '%s' is in the list already", h.name);
+		}
 		arena_push(b->arena, out, h);
+	}
+}
+
+/* `cron:`, each command with its time. */
+static void build_crons(struct build *b, const struct node *n, struct config_role *role)
+{
+	for (size_t i = 0; usable(n) && n->kind == NODE_MAP && i < n->len; i++) {
+		struct config_cron cron = {.mark = mark_at(n->p[i].key)};
+		struct strvec cmds = {0};
+
+		cron.schedule = syntax_schedule_fields(n->p[i].key->text);
+		get_list(b, n, n->p[i].key->text, false, &cmds);
+		for (size_t j = 0; !n->p[i].key->bad && j < cmds.len; j++) {
+			cron.cmd = cmds.p[j];
+			arena_push(b->arena, &role->crons, cron);
+		}
+	}
+}
+
+/* What an unproxied role says of its life. */
+static void build_life(struct build *b, const struct node *map, struct config_role *role)
+{
+	static const char *const not_cron[] = {"cmd", "replicas", "healthcheck", "order", "proxy"};
+	const struct node *health = node_get(map, "healthcheck");
+
+	build_crons(b, node_get(map, "cron"), role);
+	role->stop_first = str_eq(get_text(map, "order", NULL), "stop-first");
+	if (role->crons.len > 0) {
+		role->proxied = false;
+		role->proxy = NULL;
+		for (size_t i = 0; i < sizeof(not_cron) / sizeof(not_cron[0]); i++) {
+			if (has(map, not_cron[i])) {
+				mistake(b, node_find(map, not_cron[i])->key, NULL,
+					"a role with 'cron' has no '%s'", not_cron[i]);
+			}
+		}
+	}
+	if (role->proxied) {
+		role->health = role->proxy->health;
+		if (usable(health)) {
+			mistake(b, node_find(map, "healthcheck")->key, "proxy: {healthcheck: ...}",
+				"a role with proxy has its health check there");
+		}
+		if (role->stop_first) {
+			mistake(b, node_get(map, "order"), "leave it out, or proxy: false",
+				"a role with proxy never stops the old containers first");
+		}
+		return;
+	}
+	if (usable(health)) {
+		build_health(b, health, 0, &role->health);
+	} else {
+		role->health = (struct config_health){
+			.kind = CONFIG_HEALTH_RUNNING, .interval_ms = 1000, .timeout_ms = 5000};
 	}
 }
 
@@ -92,8 +175,10 @@ static void build_role_proxy(struct build *b, const struct node *own, struct con
 	struct node *root = node_get(b->root, "proxy");
 	bool off = usable(root) && root->kind == NODE_SCALAR && syntax_bool(root->text) == 0;
 
-	if (usable(own) && own->kind == NODE_SCALAR) {
-		off = syntax_bool(own->text) == 0;
+	if (usable(own)) {
+		off = own->kind == NODE_SCALAR && syntax_bool(own->text) == 0;
+	} else if (!str_eq(role->name, b->primary)) {
+		off = true; /* as Kamal: only the primary role, unless it is said */
 	}
 	role->proxied = !off;
 	if (off) {
@@ -141,6 +226,7 @@ static void build_role(
 			"does not find its old assets after it");
 	}
 	build_role_proxy(b, node_get(map, "proxy"), role);
+	build_life(b, map, role);
 	role->stop_timeout_ms = get_ms(map, "stop_timeout",
 		get_ms(b->root, "stop_timeout", role->proxied ? 10000 : c->drain_timeout_ms));
 	if (role->hosts.len == 0 && !c->allow_empty_roles && (map == NULL || !map->bad) &&
@@ -193,6 +279,20 @@ static void refuse_others(struct build *b, const struct node *servers)
 	}
 }
 
+/* Known before the roles are built: it alone has the proxy by itself. */
+static const char *primary_name(struct build *b, const struct node *servers)
+{
+	const char *named = get_text(b->root, "primary_role", NULL);
+
+	if (servers->kind != NODE_MAP || servers->len == 0) {
+		return named != NULL ? named : "web";
+	}
+	if (named != NULL && node_get(servers, named) != NULL) {
+		return named;
+	}
+	return node_get(servers, "web") != NULL ? "web" : servers->p[0].key->text;
+}
+
 void build_servers(struct build *b)
 {
 	const struct node *servers = node_get(b->root, "servers");
@@ -201,9 +301,9 @@ void build_servers(struct build *b)
 	if (!usable(servers) || servers->kind == NODE_SCALAR) {
 		return;
 	}
+	b->primary = primary_name(b, servers);
 	if (servers->kind == NODE_LIST) {
-		const char *name = get_text(b->root, "primary_role", "web");
-		struct config_role role = {.name = name};
+		struct config_role role = {.name = b->primary};
 
 		build_role(b, NULL, servers, &role);
 		arena_push(b->arena, &c->roles, role);

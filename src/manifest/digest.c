@@ -107,10 +107,26 @@ static void feed_volumes(struct digest *d, const struct strvec *volumes)
 	free(order);
 }
 
-void config_digest(const struct config *c, const struct config_role *role, config_secret_mac *mac,
-	void *ctx, char out[DIGEST_HEX_SIZE])
+static void feed_secret_files(struct digest *d, const struct config_secret_files *files,
+	config_secret_mac *mac, void *ctx)
+{
+	VEC_FOREACH (files, i) {
+		char buf[DIGEST_HEX_SIZE] = "";
+
+		feed(d, "secret file");
+		feed(d, files->p[i].from);
+		feed(d, files->p[i].path);
+		feed(d, mac != NULL ? mac(ctx, files->p[i].from, buf) : NULL);
+	}
+}
+
+void config_digest(const struct config *c, const struct config_role *role, const char *host,
+	config_secret_mac *mac, void *ctx, char out[DIGEST_HEX_SIZE])
 {
 	struct digest *d = digest_new();
+	struct config_env env;
+
+	config_host_env(c, role, host, &env);
 
 	feed(d, "deploy container 1");
 	feed(d, c->service);
@@ -118,8 +134,9 @@ void config_digest(const struct config *c, const struct config_role *role, confi
 	feed(d, c->image);
 	feed(d, role->name);
 	feed(d, role->cmd);
-	feed_map(d, "clear", &role->env.clear);
-	feed_secrets(d, &role->env.secret, mac, ctx);
+	feed_map(d, "clear", &env.clear);
+	feed_secrets(d, &env.secret, mac, ctx);
+	feed_secret_files(d, &c->secret_files, mac, ctx);
 	feed_options(d, &role->options);
 	feed_map(d, "labels", &role->labels);
 	feed_volumes(d, &role->volumes);
@@ -129,6 +146,12 @@ void config_digest(const struct config *c, const struct config_role *role, confi
 	feed(d, c->network);
 	feed(d, role->asset_path);
 	feed(d, role->asset_mount);
+	VEC_FOREACH (&role->crons, i) {
+		feed(d, "cron");
+		feed(d, role->crons.p[i].schedule);
+		feed(d, role->crons.p[i].cmd);
+	}
 	digest_hex(d, out);
 	digest_free(d);
+	config_env_fini(&env);
 }

@@ -46,7 +46,7 @@ void validate_tree(struct node *root, struct diagnostics *diags);
  * later_key: the message for a key or one of its values, NULL when supported.
  */
 const char *later_key(const char *schema_path, const char *value);
-enum later_feature { LATER_HOST_TAGS, LATER_OTHER_ROLES, LATER_UNPROXIED };
+enum later_feature { LATER_OTHER_ROLES, LATER_UNPROXIED };
 /* The message for a feature that is no key of its own, NULL when supported. */
 const char *later_feature(enum later_feature f);
 
@@ -71,6 +71,7 @@ struct build {
 	struct config *c;
 	struct diagnostics *diags;
 	const struct node *root;
+	const char *primary; /* name of the primary role, while roles are built */
 };
 
 void mistake(struct build *b, const struct node *at, const char *hint, const char *fmt, ...)
@@ -91,10 +92,22 @@ bool usable(const struct node *n); /* there, not null, without a mistake */
 void get_list(
 	struct build *b, const struct node *map, const char *key, bool commas, struct strvec *out);
 void get_map(struct build *b, const struct node *map, const char *key, struct strmap *out);
+/* The name of a secret, alone or as a list of one; or NULL. */
+const char *get_secret(const struct node *map, const char *key);
+/* "~/x", "/x" or "x" under the root: absolute. */
+const char *absolute_path(struct build *b, const char *path);
 
 void build_env(struct build *b, const struct node *env, struct config_env *out);
 void build_options(struct build *b, const struct node *options, struct config_options *out);
 void build_logging(struct build *b, const struct node *logging, struct config_logging *out);
+/* `port` is the one that is asked when none is named; 0: one has to be named. */
+void build_health(struct build *b, const struct node *health, int port, struct config_health *out);
+void build_hosts(struct build *b, const struct node *list, struct config_hosts *out);
+void build_env_tags(struct build *b);
+void build_accessories(struct build *b);
+void build_backup(struct build *b, const struct node *n, struct config_accessory *a);
+void build_secret_files(struct build *b);
+void build_notify(struct build *b);
 void build_proxy(struct build *b, const struct node *proxy, struct config_proxy *out);
 void build_servers(struct build *b);
 void build_builder(struct build *b);

@@ -13,7 +13,6 @@ static const struct {
 	const char *what;
 } keys[] = {
 	{"accessories", NULL, "accessories are"},
-	{"env.tags", NULL, "env by host tags is"},
 	{"servers.*.cron", NULL, "cron roles are"},
 	{"servers.*.order", "stop-first", "order 'stop-first' is"},
 	{"servers.*.healthcheck", NULL, "health checks of roles without proxy are"},
@@ -36,7 +35,6 @@ static const struct {
 };
 
 static const char *const features[] = {
-	[LATER_HOST_TAGS] = "tags on hosts are",
 	[LATER_OTHER_ROLES] = "roles beside the primary one are",
 	[LATER_UNPROXIED] = "roles without the proxy are",
 };

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The configuration back in the words of the manifest. */
-#include "internal.h"
+#include "print.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* All setters leave out what is not there. */
-static void put_text(json_t *o, const char *key, const char *text)
+void put_text(json_t *o, const char *key, const char *text)
 {
 	if (text != NULL) {
 		json_object_set_new(o, key, json_string(text));
@@ -18,12 +17,12 @@ static void put_bool(json_t *o, const char *key, bool value)
 	json_object_set_new(o, key, json_boolean(value));
 }
 
-static void put_int(json_t *o, const char *key, int64_t value)
+void put_int(json_t *o, const char *key, int64_t value)
 {
 	json_object_set_new(o, key, json_integer(value));
 }
 
-static void put_ms(json_t *o, const char *key, int ms)
+void put_ms(json_t *o, const char *key, int ms)
 {
 	if (ms % 1000 == 0) {
 		put_int(o, key, ms / 1000);
@@ -32,7 +31,7 @@ static void put_ms(json_t *o, const char *key, int ms)
 	}
 }
 
-static void put_new(json_t *o, const char *key, json_t *value)
+void put_new(json_t *o, const char *key, json_t *value)
 {
 	if (json_object_size(value) == 0 && json_array_size(value) == 0) {
 		json_decref(value);
@@ -61,17 +60,17 @@ static json_t *map_of(const struct strmap *m)
 	return o;
 }
 
-static void put_list(json_t *o, const char *key, const struct strvec *v)
+void put_list(json_t *o, const char *key, const struct strvec *v)
 {
 	put_new(o, key, list_of(v));
 }
 
-static void put_map(json_t *o, const char *key, const struct strmap *m)
+void put_map(json_t *o, const char *key, const struct strmap *m)
 {
 	put_new(o, key, map_of(m));
 }
 
-static void put_env(json_t *o, const struct config_env *env)
+static json_t *env_json(const struct config_env *env)
 {
 	json_t *e = json_object();
 	json_t *secrets = json_array();
@@ -85,10 +84,28 @@ static void put_env(json_t *o, const struct config_env *env)
 	}
 	put_map(e, "clear", &env->clear);
 	put_new(e, "secret", secrets);
+	return e;
+}
+
+void put_env(json_t *o, const struct config_env *env)
+{
+	put_new(o, "env", env_json(env));
+}
+
+/* The service's, with those of the tags. */
+static void put_whole_env(json_t *o, const struct config *c)
+{
+	json_t *e = env_json(&c->env);
+	json_t *tags = json_object();
+
+	VEC_FOREACH (&c->env_tags, i) {
+		json_object_set_new(tags, c->env_tags.p[i].name, env_json(&c->env_tags.p[i].env));
+	}
+	put_new(e, "tags", tags);
 	put_new(o, "env", e);
 }
 
-static void put_options(json_t *o, const struct config_options *options)
+void put_options(json_t *o, const struct config_options *options)
 {
 	json_t *out = json_object();
 
@@ -104,7 +121,7 @@ static void put_options(json_t *o, const struct config_options *options)
 	put_new(o, "options", out);
 }
 
-static void put_logging(json_t *o, const struct config_logging *logging)
+void put_logging(json_t *o, const struct config_logging *logging)
 {
 	json_t *out = json_object();
 
@@ -125,33 +142,43 @@ static json_t *host_text(const struct config_host *h)
 		h->user != NULL ? "@" : "", v6 ? "[" : "", h->name, v6 ? "]" : "", port);
 }
 
-static json_t *role_json(const struct config_role *role)
+void put_hosts(json_t *o, const struct config_hosts *hosts)
 {
-	json_t *o = json_object();
-	json_t *hosts = json_array();
+	json_t *list = json_array();
 
-	VEC_FOREACH (&role->hosts, i) {
-		json_array_append_new(hosts, host_text(&role->hosts.p[i]));
+	VEC_FOREACH (hosts, i) {
+		json_t *text = host_text(&hosts->p[i]);
+
+		if (hosts->p[i].tags.len > 0) {
+			json_t *tagged = json_object();
+
+			put_list(tagged, json_string_value(text), &hosts->p[i].tags);
+			json_decref(text);
+			text = tagged;
+		}
+		json_array_append_new(list, text);
 	}
-	json_object_set_new(o, "hosts", hosts);
-	put_text(o, "cmd", role->cmd);
-	put_int(o, "replicas", role->replicas);
-	put_env(o, &role->env);
-	put_options(o, &role->options);
-	put_map(o, "labels", &role->labels);
-	put_list(o, "volumes", &role->volumes);
-	put_logging(o, &role->logging);
-	put_ms(o, "stop_timeout", role->stop_timeout_ms);
-	if (role->asset_path != NULL) {
-		json_object_set_new(o, "asset_path",
-			json_sprintf("%s%s%s", role->asset_path,
-				role->asset_mount != NULL ? ":" : "",
-				role->asset_mount != NULL ? role->asset_mount : ""));
-	}
-	return o;
+	json_object_set_new(o, "hosts", list);
 }
 
-static json_t *health_json(const struct config_health *h)
+static void put_crons(json_t *o, const struct config_role *role)
+{
+	json_t *all = json_object();
+
+	VEC_FOREACH (&role->crons, i) {
+		const struct config_cron *cron = &role->crons.p[i];
+		json_t *list = json_object_get(all, cron->schedule);
+
+		if (list == NULL) {
+			list = json_array();
+			json_object_set_new(all, cron->schedule, list);
+		}
+		json_array_append_new(list, json_string(cron->cmd));
+	}
+	put_new(o, "cron", all);
+}
+
+json_t *print_health(const struct config_health *h)
 {
 	json_t *o = json_object();
 
@@ -215,7 +242,7 @@ static json_t *proxy_json(const struct config_proxy *p)
 	put_bool(o, "ssl_redirect", p->ssl_redirect);
 	put_list(o, "path_prefixes", &p->path_prefixes);
 	put_bool(o, "strip_path_prefix", p->strip_path_prefix);
-	json_object_set_new(o, "healthcheck", health_json(&p->health));
+	json_object_set_new(o, "healthcheck", print_health(&p->health));
 	put_ms(o, "response_timeout", p->response_timeout_ms);
 	put_bool(buffering, "requests", p->buffer_requests);
 	put_bool(buffering, "responses", p->buffer_responses);
@@ -226,6 +253,49 @@ static json_t *proxy_json(const struct config_proxy *p)
 	put_list(logging, "response_headers", &p->log_response_headers);
 	put_new(o, "logging", logging);
 	put_new(o, "run", run_json(p));
+	return o;
+}
+
+/* A role that is not the primary one says by itself whether it has the proxy. */
+static void put_life(json_t *o, const struct config *c, const struct config_role *role)
+{
+	if (role->crons.len > 0) {
+		put_crons(o, role);
+		return;
+	}
+	put_int(o, "replicas", role->replicas);
+	if (role->proxied) {
+		if (role != c->primary_role) {
+			json_object_set_new(o, "proxy", proxy_json(role->proxy));
+		}
+		return;
+	}
+	put_bool(o, "proxy", false);
+	if (role->health.kind != CONFIG_HEALTH_RUNNING) {
+		json_object_set_new(o, "healthcheck", print_health(&role->health));
+	}
+	put_text(o, "order", role->stop_first ? "stop-first" : "start-first");
+}
+
+static json_t *role_json(const struct config *c, const struct config_role *role)
+{
+	json_t *o = json_object();
+
+	put_hosts(o, &role->hosts);
+	put_text(o, "cmd", role->cmd);
+	put_life(o, c, role);
+	put_env(o, &role->env);
+	put_options(o, &role->options);
+	put_map(o, "labels", &role->labels);
+	put_list(o, "volumes", &role->volumes);
+	put_logging(o, &role->logging);
+	put_ms(o, "stop_timeout", role->stop_timeout_ms);
+	if (role->asset_path != NULL) {
+		json_object_set_new(o, "asset_path",
+			json_sprintf("%s%s%s", role->asset_path,
+				role->asset_mount != NULL ? ":" : "",
+				role->asset_mount != NULL ? role->asset_mount : ""));
+	}
 	return o;
 }
 
@@ -244,8 +314,7 @@ static json_t *registry_json(const struct config_registry *r)
 	return o;
 }
 
-/* The folder below the root, as the manifest would name it. */
-static const char *below(const struct config *c, const char *path)
+const char *print_below(const struct config *c, const char *path)
 {
 	size_t n = strcmp(c->root, "/") == 0 ? 0 : strlen(c->root);
 
@@ -262,7 +331,7 @@ static json_t *builder_json(const struct config *c)
 
 	put_list(o, "arch", &b->arch);
 	if (b->context_kind == CONFIG_CONTEXT_DIR) {
-		put_text(o, "context", below(c, b->context));
+		put_text(o, "context", print_below(c, b->context));
 	}
 	put_text(o, "dockerfile", b->dockerfile);
 	put_text(o, "target", b->target);
@@ -314,6 +383,8 @@ static void put_parts(json_t *o, const struct config *c)
 	json_t *release = json_object();
 
 	put_text(release, "command", c->release.command);
+	put_text(release, "rollback_command", c->release.rollback_command);
+	put_list(release, "snapshot", &c->release.snapshots);
 	put_ms(release, "timeout", c->release.timeout_ms);
 	put_new(o, "release", release);
 	put_new(o, "rollout", json_pack("{s:s}", "strategy", "all-at-once"));
@@ -330,16 +401,26 @@ static void put_parts(json_t *o, const struct config *c)
 	put_ms(o, "deploy_timeout", c->deploy_timeout_ms);
 	put_ms(o, "drain_timeout", c->drain_timeout_ms);
 	if (c->error_pages_path != NULL) {
-		put_text(o, "error_pages_path", below(c, c->error_pages_path));
+		put_text(o, "error_pages_path", print_below(c, c->error_pages_path));
 	}
 	put_text(o, "minimum_version", c->minimum_version);
 	put_bool(o, "require_destination", c->require_destination);
 	if (c->hooks_path != NULL) {
-		put_text(o, "hooks_path", below(c, c->hooks_path));
+		put_text(o, "hooks_path", print_below(c, c->hooks_path));
 	}
 	put_text(o, "hooks_output", c->hooks_output);
 	put_map(o, "hooks_output", &c->hooks_output_of);
 	put_map(o, "aliases", &c->aliases);
+}
+
+static void put_secret_files(json_t *o, const struct config *c)
+{
+	json_t *files = json_object();
+
+	VEC_FOREACH (&c->secret_files, i) {
+		put_text(files, c->secret_files.p[i].from, c->secret_files.p[i].path);
+	}
+	put_new(o, "secret_files", files);
 }
 
 json_t *config_to_json(const struct config *c)
@@ -354,7 +435,7 @@ json_t *config_to_json(const struct config *c)
 	put_text(o, "service", c->service);
 	put_text(o, "image", c->image);
 	VEC_FOREACH (&c->roles, i) {
-		json_object_set_new(roles, c->roles.p[i].name, role_json(&c->roles.p[i]));
+		json_object_set_new(roles, c->roles.p[i].name, role_json(c, &c->roles.p[i]));
 	}
 	put_new(o, "servers", roles);
 	put_text(o, "primary_role", c->primary_role != NULL ? c->primary_role->name : NULL);
@@ -366,11 +447,14 @@ json_t *config_to_json(const struct config *c)
 		put_new(o, "registry", registry_json(&c->registry));
 	}
 	put_new(o, "builder", builder_json(c));
-	put_env(o, &c->env);
+	put_accessories(o, c);
+	put_whole_env(o, c);
+	put_secret_files(o, c);
 	put_map(o, "labels", &c->labels);
 	put_list(o, "volumes", &c->volumes);
 	put_text(o, "asset_path", c->asset_path);
 	put_logging(o, &c->logging);
 	put_parts(o, c);
+	put_notify(o, c);
 	return o;
 }

@@ -82,32 +82,45 @@ static void add_scalar(const json_t *v, struct str *out)
 	}
 }
 
-/* A map's entries at `indent`; lists hold scalars only. */
-static void add_map(const json_t *map, int indent, struct str *out)
+static void add_map(const json_t *map, int indent, bool in_item, struct str *out);
+
+/* The items of a list; a map's first entry stands behind its dash. */
+static void add_list(const json_t *list, int indent, struct str *out)
+{
+	str_add(out, json_array_size(list) == 0 ? " []\n" : "\n");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *item = json_array_get(list, i);
+
+		str_addf(out, "%*s- ", indent, "");
+		if (json_is_object(item)) {
+			add_map(item, indent + 2, true, out);
+		} else {
+			add_scalar(item, out);
+			str_addc(out, '\n');
+		}
+	}
+}
+
+/* A map's entries at `indent`; in an item the first one's indent is written already. */
+static void add_map(const json_t *map, int indent, bool in_item, struct str *out)
 {
 	const char *key;
 	json_t *v;
 
 	json_object_foreach((json_t *)(uintptr_t)map, key, v)
 	{
-		str_addf(out, "%*s", indent, "");
+		str_addf(out, "%*s", in_item ? 0 : indent, "");
+		in_item = false;
 		add_text(key, out);
 		str_addc(out, ':');
 		if (json_is_object(v)) {
 			str_addc(out, '\n');
-			add_map(v, indent + 2, out);
-			continue;
-		}
-		if (!json_is_array(v)) {
+			add_map(v, indent + 2, false, out);
+		} else if (json_is_array(v)) {
+			add_list(v, indent + 2, out);
+		} else {
 			str_addc(out, ' ');
 			add_scalar(v, out);
-			str_addc(out, '\n');
-			continue;
-		}
-		str_add(out, json_array_size(v) == 0 ? " []\n" : "\n");
-		for (size_t i = 0; i < json_array_size(v); i++) {
-			str_addf(out, "%*s- ", indent + 2, "");
-			add_scalar(json_array_get(v, i), out);
 			str_addc(out, '\n');
 		}
 	}
@@ -118,7 +131,7 @@ char *config_to_yaml(const struct config *c)
 	struct str out = STR_INIT(YAML_MAX);
 	json_t *o = config_to_json(c);
 
-	add_map(o, 0, &out);
+	add_map(o, 0, false, &out);
 	json_decref(o);
 	return str_take(&out);
 }

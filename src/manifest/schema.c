@@ -48,6 +48,12 @@ FORMAT(f_tag, "a tag, with {sha}, {branch} or {version}", syntax_tag_template, N
 FORMAT(f_port, "a port mapping: [address:][port:]port", syntax_port_mapping, NULL);
 FORMAT(f_limit, "a number or a percentage", syntax_limit, "^[0-9]+%?$");
 FORMAT(f_mode, "a mode such as 0644", syntax_mode, "^[0-7]{3,4}$");
+FORMAT(f_owner, "user[:group]", syntax_owner, NULL);
+FORMAT(f_schedule, "daily, or five fields as cron has them", syntax_schedule, NULL);
+FORMAT(f_url, "a URL, or [SECRET] that holds it", syntax_url, "^https?://");
+FORMAT(f_email, "an e-mail address", syntax_email, "@");
+FORMAT(f_host_port, "host[:port]", syntax_host_port, NULL);
+FORMAT(f_backup_to, "server, ssh://host/folder, s3://bucket or a folder", syntax_backup_to, NULL);
 
 #define TEXT(id, fmt) static const struct schema id = {.scalar = SCHEMA_TEXT, .format = &(fmt)}
 #define LIST(id, of)  static const struct schema id = {.items = &(of)}
@@ -70,6 +76,7 @@ INT(port, 1, PORT_MAX);
 INT(count, 1, 100);
 INT(starts, 1, 512);
 INT(retain, 1, 1000);
+INT(days, 1, 3650);
 INT(retries, 0, 20);
 DURATION(up_to_hour, 0, HOUR);
 DURATION(some_up_to_hour, SECOND, HOUR);
@@ -105,6 +112,12 @@ TEXT(tag, f_tag);
 TEXT(port_mapping, f_port);
 TEXT(limit, f_limit);
 TEXT(mode, f_mode);
+TEXT(owner, f_owner);
+TEXT(schedule, f_schedule);
+TEXT(host_port, f_host_port);
+TEXT(endpoint, f_url);
+TEXT(email, f_email);
+TEXT(backup_to, f_backup_to);
 WORDS(arch_word, "amd64", "arm64");
 static const struct schema arch = {
 	.scalar = SCHEMA_TEXT, .words = arch_word_words, .items = &arch_word};
@@ -117,6 +130,7 @@ SET(secrets, secret);
 ONE_OR_LIST(one_secret, f_secret, secret);
 SET(headers, header);
 SET(ips, ip);
+SET(ports, port_mapping);
 static const struct schema domains = {.items = &domain, .unique = true};
 static const struct schema domain_list = {
 	.scalar = SCHEMA_TEXT, .format = &f_domain, .commas = true};
@@ -249,7 +263,9 @@ static const struct schema_key proxy_keys[] = {
 static const struct schema proxy = {.scalar = SCHEMA_BOOL, .keys = proxy_keys};
 
 WORDS(order, "start-first", "stop-first");
-static const struct schema cron = {.values = &command, .names = &f_line};
+static const struct schema cron_commands = {
+	.scalar = SCHEMA_TEXT, .format = &f_command, .items = &command};
+static const struct schema cron = {.values = &cron_commands, .names = &f_schedule};
 static const struct schema_key role_keys[] = {
 	KEY("hosts", &hosts, NULL, "The hosts of the role."),
 	KEY("cmd", &command, "the image's", "Command; words as in a shell, without a shell."),
@@ -263,7 +279,8 @@ static const struct schema_key role_keys[] = {
 	KEY("proxy", &proxy, NULL, "Laid over `proxy`; true or false: with or without."),
 	KEY("asset_path", &asset, NULL, "As `asset_path` of the service."),
 	KEY("order", &order, "start-first", "Whether the new or the old ones come first."),
-	KEY("cron", &cron, NULL, "Commands by their times."),
+	KEY("cron", &cron, NULL,
+		"Commands by their times: `{\"0 3 * * *\": bin/nightly}`, `{daily: ..}`."),
 	KEY("healthcheck", &health, NULL, "Of a role without proxy."),
 	END,
 };
@@ -388,13 +405,41 @@ static const struct schema_key file_keys[] = {
 	NEEDED("local", &path, NULL, "File here."),
 	NEEDED("remote", &absolute, NULL, "Path in the container."),
 	KEY("mode", &mode, NULL, "Mode."),
-	KEY("owner", &word, NULL, "Owner and group."),
+	KEY("owner", &owner, NULL, "Owner and group."),
 	KEY("options", &word, NULL, "ro, z, Z."),
 	END,
 };
 static const struct schema file = {.scalar = SCHEMA_TEXT, .format = &f_line, .keys = file_keys};
 LIST(files, file);
 static const struct schema names = {.items = &name, .unique = true};
+static const struct schema_key s3_keys[] = {
+	KEY("endpoint", &endpoint, "of AWS", "URL of the S3 service."),
+	KEY("region", &word, "us-east-1", "Region of the bucket."),
+	NEEDED("access_key", &one_secret, NULL, "Secret with the access key's ID."),
+	NEEDED("secret_key", &one_secret, NULL, "Secret with the secret access key."),
+	END,
+};
+MAP(s3, s3_keys);
+WORDS(backup_kind, "postgres", "mysql", "mariadb", "redis", "command");
+static const struct schema_key backup_keys[] = {
+	KEY("kind", &backup_kind, "by the image", "postgres, mysql, mariadb, redis or command."),
+	KEY("database", &word, "of the image's variables", "Database that is backed up."),
+	KEY("user", &word, "of the image's variables", "Login of the database."),
+	KEY("command", &text, NULL,
+		"kind: command: run in the container (`sh -c`); its output is the backup."),
+	KEY("restore", &text, NULL, "kind: command: run in the container, reads a backup."),
+	KEY("verify", &text, NULL, "kind: command: run after a restore, exits with 0 when good."),
+	KEY("schedule", &schedule, NULL,
+		"daily, hourly, weekly, monthly, or five fields as cron has them."),
+	KEY("keep", &days, "30", "Days after which a backup is removed; never the newest."),
+	KEY("timeout", &up_to_day, "1h", "Time that a backup may take."),
+	KEY("to", &backup_to, "server",
+		"server, ssh://[user@]host/folder, s3://bucket[/prefix], or a folder here."),
+	KEY("s3", &s3, NULL, "Access to the bucket."),
+	KEY("key", &one_secret, NULL, "Secret that backups are encrypted with."),
+	END,
+};
+MAP(backup, backup_keys);
 static const struct schema_key accessory_keys[] = {
 	NEEDED("image", &image, NULL, "Image with its tag."),
 	KEY("service", &name, "<service>-<name>", "Name of the container."),
@@ -406,6 +451,7 @@ static const struct schema_key accessory_keys[] = {
 	KEY("tags", &names, NULL, "On the hosts with tags."),
 	KEY("cmd", &command, "the image's", "Command."),
 	KEY("port", &port_mapping, NULL, "Published on loopback unless an address is given."),
+	KEY("ports", &ports, NULL, "Several of them."),
 	KEY("labels", &labels, NULL, "Labels."),
 	KEY("options", &options, NULL, "Options of docker run."),
 	KEY("env", &schema_env, NULL, "Environment."),
@@ -416,7 +462,10 @@ static const struct schema_key accessory_keys[] = {
 	KEY("proxy", &proxy, NULL, "Behind the proxy."),
 	KEY("registry", &registry, NULL, "Registry of its image."),
 	KEY("healthcheck", &health, NULL, "When it counts as healthy."),
-	KEY("backup", &any, NULL, "Backups."),
+	KEY("boot_timeout", &some_up_to_hour, "60s", "Time to become healthy."),
+	KEY("stop_timeout", &up_to_hour, "30s", "Time between SIGTERM and SIGKILL."),
+	KEY("logging", &logging, NULL, "Logging of the container."),
+	KEY("backup", &backup, NULL, "Backups."),
 	END,
 };
 MAP(accessory, accessory_keys);
@@ -427,6 +476,29 @@ static const struct schema hooks_output = {
 	.scalar = SCHEMA_TEXT, .words = hook_level_words, .values = &hook_level, .names = &f_name};
 static const struct schema aliases = {.values = &command, .names = &f_alias};
 static const struct schema secret_files = {.values = &absolute, .names = &f_secret};
+
+static const struct schema url_or_secret = {
+	.scalar = SCHEMA_TEXT, .format = &f_url, .items = &secret};
+static const struct schema emails = {
+	.scalar = SCHEMA_TEXT, .format = &f_email, .items = &email, .unique = true};
+WORDS(notify_event, "success", "failure", "rollback");
+SET(notify_events, notify_event);
+WORDS(smtp_tls, "starttls", "tls", "none");
+static const struct schema_key notify_keys[] = {
+	KEY("webhook", &url_or_secret, NULL, "URL that gets JSON; [SECRET] when it is secret."),
+	KEY("secret", &one_secret, NULL, "Secret that signs it (HMAC-SHA256)."),
+	KEY("slack", &url_or_secret, NULL, "Incoming webhook of Slack, Mattermost and the like."),
+	KEY("email", &emails, NULL, "Addresses."),
+	KEY("from", &email, "deploy@<this host>", "Sender of the mail."),
+	KEY("smtp", &host_port, "localhost:25", "Server that takes the mail."),
+	KEY("tls", &smtp_tls, "starttls", "tls, starttls or none; none only for this machine."),
+	KEY("username", &word, NULL, "Login of the mail server."),
+	KEY("password", &one_secret, NULL, "Secret with its password."),
+	KEY("on", &notify_events, "all", "success, failure, rollback."),
+	END,
+};
+MAP(notification, notify_keys);
+static const struct schema notify = {.items = &notification, .keys = notify_keys};
 
 static const struct schema_key root_keys[] = {
 	NEEDED("service", &name, NULL, "Name of the service; the containers' names begin with it."),
@@ -464,7 +536,7 @@ static const struct schema_key root_keys[] = {
 	KEY("aliases", &aliases, NULL, "Short names for commands."),
 	KEY("accessories", &accessories, NULL, "Databases and other services beside."),
 	KEY("secret_files", &secret_files, NULL, "Secrets as files in the containers."),
-	KEY("notify", &any, NULL, "Whom to tell."),
+	KEY("notify", &notify, NULL, "Whom to tell of releases: one, or a list."),
 	NEVER("output", &any, "Kamal's.", "logs are not shipped from here",
 		"deploy --json writes events that a collector can read"),
 	NEVER("traefik", &any, "Kamal 1's.", "this is Kamal 1's", "proxy.driver: traefik"),
@@ -472,4 +544,6 @@ static const struct schema_key root_keys[] = {
 		"it belongs in proxy.healthcheck"),
 	END,
 };
+const struct schema schema_tags = {
+	.scalar = SCHEMA_TEXT, .format = &f_name, .items = &name, .unique = true};
 const struct schema schema_root = {.keys = root_keys};

@@ -35,17 +35,49 @@ static struct config_mark mark_in(
 	return mark_at(n);
 }
 
+static void add_refs(
+	struct config_secret_uses *out, const struct config_secret_refs *refs, const char *key)
+{
+	VEC_FOREACH (refs, i) {
+		add(out, refs->p[i].from, key, refs->p[i].mark);
+	}
+}
+
+static void add_accessories(const struct config *c, struct config_secret_uses *out)
+{
+	VEC_FOREACH (&c->accessories, i) {
+		const struct config_accessory *a = &c->accessories.p[i];
+		const struct config_backup *b = &a->backup;
+
+		add_refs(out, &a->env.secret, "accessories.*.env.secret");
+		add(out, b->s3_access_key_secret, "backup.s3.access_key", b->mark);
+		add(out, b->s3_secret_key_secret, "backup.s3.secret_key", b->mark);
+		add(out, b->key_secret, "backup.key", b->mark);
+	}
+}
+
+static void add_notify(const struct config *c, struct config_secret_uses *out)
+{
+	VEC_FOREACH (&c->notify, i) {
+		const struct config_notify *n = &c->notify.p[i];
+
+		add(out, n->url_secret, "notify", n->mark);
+		add(out, n->sign_secret, "notify.secret", n->mark);
+		add(out, n->password_secret, "notify.password", n->mark);
+	}
+}
+
 void config_secret_names(const struct config *c, struct config_secret_uses *out)
 {
-	VEC_FOREACH (&c->env.secret, i) {
-		add(out, c->env.secret.p[i].from, "env.secret", c->env.secret.p[i].mark);
-	}
+	add_refs(out, &c->env.secret, "env.secret");
 	VEC_FOREACH (&c->roles, i) {
-		const struct config_secret_refs *refs = &c->roles.p[i].env.secret;
-
-		VEC_FOREACH (refs, j) {
-			add(out, refs->p[j].from, "env.secret", refs->p[j].mark);
-		}
+		add_refs(out, &c->roles.p[i].env.secret, "env.secret");
+	}
+	VEC_FOREACH (&c->env_tags, i) {
+		add_refs(out, &c->env_tags.p[i].env.secret, "env.tags");
+	}
+	VEC_FOREACH (&c->secret_files, i) {
+		add(out, c->secret_files.p[i].from, "secret_files", c->secret_files.p[i].mark);
 	}
 	add(out, c->registry.username_secret, "registry.username", c->registry.username_mark);
 	add(out, c->registry.password_secret, "registry.password", c->registry.password_mark);
@@ -61,6 +93,8 @@ void config_secret_names(const struct config *c, struct config_secret_uses *out)
 
 		add(out, name, "ssh.key_data", mark_in(c, "ssh", "key_data", name));
 	}
+	add_accessories(c, out);
+	add_notify(c, out);
 }
 
 /* "names.yml" relative to the root, for a message. */

@@ -446,3 +446,53 @@ const char *syntax_jump(const char *s)
 		s += n + 1;
 	}
 }
+
+const char *syntax_host_port(const char *s)
+{
+	return strchr(s, '@') != NULL ? "has a user in it" : syntax_server(s);
+}
+
+const char *syntax_url(const char *s)
+{
+	size_t scheme = strncmp(s, "https://", 8) == 0 ? 8 : strncmp(s, "http://", 7) == 0 ? 7 : 0;
+	size_t host = strcspn(s + scheme, "/?#");
+
+	if (scheme == 0 || host == 0) {
+		return "is not a URL that begins with https:// or http://";
+	}
+	if (memchr(s + scheme, '@', host) != NULL) {
+		return "has a login in it; a URL that is secret is named: [NAME]";
+	}
+	return syntax_word(s);
+}
+
+const char *syntax_email(const char *s)
+{
+	const char *open = strchr(s, '<');
+	const char *address = open != NULL ? open + 1 : s;
+	size_t n = open != NULL ? strcspn(address, ">") : strlen(address);
+	const char *at = memchr(address, '@', n);
+
+	if (at == NULL || at == address || at + 1 == address + n ||
+		(open != NULL && strcmp(address + n, ">") != 0)) {
+		return "is not an e-mail address";
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!alnum(address[i]) && strchr("@._+-=%~", address[i]) == NULL) {
+			return "is not an e-mail address";
+		}
+	}
+	return syntax_line(s);
+}
+
+const char *syntax_owner(const char *s)
+{
+	const char *colon = strchr(s, ':');
+
+	if (*s == '\0' || colon == s || (colon != NULL && colon[1] == '\0')) {
+		return "is not user[:group]";
+	}
+	return *s != '-' && all_of(s, "_.-:") && (colon == NULL || strchr(colon + 1, ':') == NULL)
+		       ? NULL
+		       : "is not user[:group]";
+}

@@ -249,3 +249,50 @@ const char *syntax_port_mapping(const char *s)
 		       ? wrong
 		       : NULL;
 }
+
+/* "host/absolute/folder" behind ssh://. */
+static const char *check_ssh_folder(const char *s)
+{
+	const char *slash = strchr(s, '/');
+
+	if (slash == NULL || slash[1] == '\0') {
+		return "has no folder; write ssh://[user@]host[:port]/folder";
+	}
+	const char *wrong = check_part(s, (size_t)(slash - s), syntax_server);
+
+	return wrong != NULL ? wrong : syntax_path_absolute(slash);
+}
+
+/* "bucket[/prefix]" behind s3://, as Amazon's rules for names say. */
+static const char *check_bucket(const char *s)
+{
+	size_t n = strcspn(s, "/");
+
+	if (n < 3 || n > 63) {
+		return "has a bucket whose name is not 3 to 63 characters long";
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!(s[i] >= 'a' && s[i] <= 'z') && !digit(s[i]) && s[i] != '.' && s[i] != '-') {
+			return "has a bucket whose name is not of a-z, 0-9, '.' and '-'";
+		}
+	}
+	return s[n] == '\0' || s[n + 1] == '\0' ? NULL : syntax_path_inside(s + n + 1);
+}
+
+const char *syntax_backup_to(const char *s)
+{
+	if (strcmp(s, "server") == 0) {
+		return NULL;
+	}
+	if (strncmp(s, "ssh://", 6) == 0) {
+		return check_ssh_folder(s + 6);
+	}
+	if (strncmp(s, "s3://", 5) == 0) {
+		return check_bucket(s + 5);
+	}
+	if (*s != '/' && strncmp(s, "./", 2) != 0 && strncmp(s, "~/", 2) != 0) {
+		return "is neither 'server', ssh://host/folder, s3://bucket, nor a folder (/.., "
+		       "./.., ~/..)";
+	}
+	return syntax_path(s);
+}

@@ -366,11 +366,8 @@ static void check_host(
 			"'%s' has to be a host, or one host with its tags", p->shown);
 		return;
 	}
-	n->bad = true;
 	validate_format(v, n->p[0].key, n->p[0].key->text, s->format, p);
-	if (later_feature(LATER_HOST_TAGS) != NULL) {
-		refuse_later(v, n, later_feature(LATER_HOST_TAGS));
-	}
+	check_value(v, n->p[0].value, &schema_tags, p);
 }
 
 static void check_value(

@@ -29,7 +29,7 @@ static void check(const struct config *c, const struct config_request *req)
 	}
 	config_secret_names(c, &uses);
 	vec_fini(&uses);
-	config_digest(c, c->primary_role, NULL, NULL, digest);
+	config_digest(c, c->primary_role, NULL, NULL, NULL, digest);
 	config_free(again);
 	diagnostics_fini(&diags);
 	free(text);

@@ -192,7 +192,7 @@ static void digest_of(const char *manifest, void *key, char out[DIGEST_HEX_SIZE]
 {
 	struct config *c = text(manifest);
 
-	config_digest(c, c->primary_role, key != NULL ? mac : NULL, key, out);
+	config_digest(c, c->primary_role, NULL, key != NULL ? mac : NULL, key, out);
 	config_free(c);
 }
 
@@ -240,6 +240,42 @@ static void test_digest(void **state)
 	digest_of(others[3], key_a, one);
 	digest_of(others[3], key_b, two);
 	assert_string_not_equal(one, two);
+}
+
+/* The service's variables, then the role's, then those of the host's tags in their order. */
+static void test_host_env(void **state)
+{
+	struct config *c =
+		text("service: app\n"
+		     "servers: {web: {hosts: [a: [eu, big], b: eu, c], env: {B: role}}}\n"
+		     "env:\n"
+		     "  clear: {A: 1, B: 1, S: 1}\n"
+		     "  secret: [T]\n"
+		     "  tags:\n"
+		     "    big: {clear: {A: big, T: clear}}\n"
+		     "    eu: {clear: {A: eu}, secret: [S]}\n");
+	static const struct {
+		const char *host, *a, *b, *s, *t;
+		size_t secrets;
+	} cases[] = {
+		{"a", "eu", "role", NULL, "clear", 1},
+		{"b", "eu", "role", NULL, NULL, 2},
+		{"c", "1", "role", "1", NULL, 1},
+		{NULL, "1", "role", "1", NULL, 1},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config_env env;
+
+		config_host_env(c, c->primary_role, cases[i].host, &env);
+		assert_string_equal(strmap_get(&env.clear, "A"), cases[i].a);
+		assert_string_equal(strmap_get(&env.clear, "B"), cases[i].b);
+		assert_true(str_eq(strmap_get(&env.clear, "S"), cases[i].s));
+		assert_true(str_eq(strmap_get(&env.clear, "T"), cases[i].t));
+		assert_int_equal(env.secret.len, cases[i].secrets);
+		config_env_fini(&env);
+	}
+	config_free(c);
 }
 
 static bool has_a(void *ctx, const char *name)
