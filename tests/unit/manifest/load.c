@@ -333,6 +333,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_kamal_folders, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_context_by_link, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_digest, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_host_env, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_secrets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_all_hosts, set_up, tear_down),
 	};
