@@ -39,7 +39,7 @@ struct docker_dialer {
 };
 
 /* This machine's daemon: $DOCKER_HOST when unix://, else /var/run/docker.sock, else the rootless
- * $XDG_RUNTIME_DIR/docker.sock, else podman's. ctx is not used. */
+ * $XDG_RUNTIME_DIR/docker.sock, else podman's, the user's or root's. ctx is not used. */
 int docker_dial_local(void *ctx, struct error *err);
 
 struct docker;
@@ -67,6 +67,7 @@ struct docker_ping {
 	int api;     /* the daemon's, minor number */
 	int builder; /* 1 classic, 2 BuildKit: what it prefers; 0 not said */
 	bool experimental;
+	bool podman;      /* podman's compatible API */
 	char os[32];      /* "linux" */
 	char server[128]; /* "Docker/20.10.24 (linux)" */
 };

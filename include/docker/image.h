@@ -6,7 +6,7 @@
 
 struct docker_image {
 	char *id;              /* "sha256:..." (with a containerd store: the manifest's digest) */
-	struct strvec tags;    /* "reportify:3f2a1c" */
+	struct strvec tags;    /* "reportify:3f2a1c": as Docker shows them, also from podman */
 	struct strvec digests; /* "name@sha256:..." */
 	struct strvec layers;  /* diff IDs, lowest first */
 	char *architecture, *variant, *os; /* "amd64", "v8" or "", "linux" */
@@ -58,7 +58,8 @@ ERROR_CHECKED int docker_image_remove(
 ERROR_CHECKED int docker_image_prune(struct docker *d, const struct docker_filters *filters,
 	int64_t *reclaimed, struct error *err);
 
-/* auth, platform ("linux/arm64") and progress may be NULL. A missing tag means "latest". */
+/* auth, platform ("linux/arm64") and progress may be NULL. A missing tag means "latest". A registry
+ * at 127.0.0.1 may speak plain HTTP. */
 ERROR_CHECKED int docker_image_pull(struct docker *d, const char *reference, const char *platform,
 	const struct docker_auth *auth, docker_progress_fn *progress, void *ctx, struct error *err);
 /* *digest (may be NULL): "sha256:..." of what the registry has now; the caller's. */

@@ -99,7 +99,8 @@ static void check_docker(struct deployment *d, struct target *t, struct findings
 		found(f, CHECK_FAIL, name, "install Docker 20.10 or newer",
 			"Docker %s is too old (API 1.%d)", info->server_version, api);
 	} else {
-		found(f, CHECK_OK, name, NULL, "Docker %s, %s, %s%s", info->server_version,
+		found(f, CHECK_OK, name, NULL, "%s %s, %s, %s%s",
+			info->podman ? "podman" : "Docker", info->server_version,
 			info->architecture, info->driver,
 			info->containerd_store ? " (containerd image store)" : "");
 	}

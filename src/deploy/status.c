@@ -132,7 +132,8 @@ static void show_host(struct deployment *d, const struct target *t, const struct
 			? xstrdup("disk ?")
 			: xasprintf("disk %ld%% used, %s free%s", h->disk_percent, h->disk_free,
 				  h->disk_percent >= DISK_WARN_PERCENT ? " (NEARLY FULL)" : "");
-	ui_print(d->ui, "%s: Docker %s, %s, %s", t->host->name,
+	ui_print(d->ui, "%s: %s %s, %s, %s", t->host->name,
+		t->host->info.podman ? "podman" : "Docker",
 		t->host->info.server_version ? t->host->info.server_version : "?", proxy, disk);
 }
 

@@ -64,6 +64,10 @@ int docker_dial_local(void *ctx, struct error *err)
 		fd = dial_unix(path, &ignored);
 	}
 	if (fd < 0) {
+		struct error ignored = {0};
+		fd = dial_unix("/run/podman/podman.sock", &ignored);
+	}
+	if (fd < 0) {
 		return error_hint(err, err->sys == EACCES
 					       ? "add yourself to the group 'docker'"
 					       : "is Docker installed and running here?");
@@ -248,6 +252,7 @@ static int learn(struct docker *d, const struct strmap *headers, struct error *e
 			"this is no Docker daemon: its ping names no API version");
 	}
 	ping.builder = str_eq(builder, "1") ? 1 : str_eq(builder, "2") ? 2 : 0;
+	ping.podman = strmap_get(headers, "libpod-api-version") != NULL;
 	ping.experimental = str_eq(strmap_get(headers, "docker-experimental"), "true");
 	copy_text(ping.os, sizeof(ping.os), strmap_get(headers, "ostype"));
 	copy_text(ping.server, sizeof(ping.server), strmap_get(headers, "server"));

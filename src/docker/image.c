@@ -174,13 +174,36 @@ static int transfer(struct docker *d, const struct docker_stream_request *req,
 	return docker_progress_read(s, DOCKER_TRANSFER_IDLE_MS, progress, ctx, err);
 }
 
+/*
+ * Docker takes registries on the server's own loopback without TLS.  Podman does so only when it is
+ * told, which its compatible call cannot.
+ * Source: https://docs.podman.io/en/latest/_static/api.html (POST /libpod/images/pull)
+ */
+static int pull_path(struct docker *d, const char *reference, struct str *path, struct error *err)
+{
+	struct docker_ping ping;
+	bool loopback = str_starts(reference, "127.0.0.1:");
+	if (loopback && docker_ping(d, false, &ping, err) != 0) {
+		return -1;
+	}
+	if (loopback && ping.podman) {
+		str_add(path, "/libpod/images/pull?tlsVerify=false");
+		docker_query(path, "reference", reference);
+	} else {
+		str_add(path, "/images/create");
+		query_reference(path, "fromImage", reference, true);
+	}
+	return 0;
+}
+
 int docker_image_pull(struct docker *d, const char *reference, const char *platform,
 	const struct docker_auth *auth, docker_progress_fn *progress, void *ctx, struct error *err)
 {
 	CLEANUP_STR struct str path = STR_INIT(DOCKER_MAX_PATH);
 	CLEANUP_HEADERS struct strmap headers = {0};
-	str_add(&path, "/images/create");
-	query_reference(&path, "fromImage", reference, true);
+	if (pull_path(d, reference, &path, err) != 0) {
+		return error_wrap(err, "pull '%s'", reference);
+	}
 	if (platform) {
 		docker_query(&path, "platform", platform);
 	}

@@ -116,6 +116,23 @@ void docker_parse_volumes(const json_t *j, struct docker_volume_list *out)
 
 /* -- Images -- */
 
+/* Podman says "docker.io/library/caddy:2" where Docker says "caddy:2". */
+static void parse_names(const json_t *array, struct strvec *out)
+{
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const char *name = json_string_value(json_array_get(array, i));
+		if (!name) {
+			continue;
+		}
+		if (str_starts(name, "docker.io/library/")) {
+			name += strlen("docker.io/library/");
+		} else if (str_starts(name, "docker.io/")) {
+			name += strlen("docker.io/");
+		}
+		strvec_push(out, name);
+	}
+}
+
 /* Config.Cmd and Entrypoint are lists, but were plain text once. */
 static void parse_command(const json_t *j, struct strvec *out)
 {
@@ -130,8 +147,8 @@ void docker_parse_image(const json_t *j, struct docker_image *out)
 {
 	const json_t *config = json_object_get(j, "Config");
 	out->id = docker_js(j, "Id");
-	docker_js_strvec(json_object_get(j, "RepoTags"), &out->tags);
-	docker_js_strvec(json_object_get(j, "RepoDigests"), &out->digests);
+	parse_names(json_object_get(j, "RepoTags"), &out->tags);
+	parse_names(json_object_get(j, "RepoDigests"), &out->digests);
 	docker_js_strvec(json_at(j, "RootFS.Layers"), &out->layers);
 	out->architecture = docker_js(j, "Architecture");
 	out->variant = docker_js(j, "Variant");
@@ -163,8 +180,8 @@ void docker_parse_images(const json_t *j, struct docker_image_list *out)
 		struct docker_image_entry entry = {.id = docker_js(e, "Id"),
 			.size = json_int_at(e, "Size", 0),
 			.created = json_int_at(e, "Created", 0)};
-		docker_js_strvec(json_object_get(e, "RepoTags"), &entry.tags);
-		docker_js_strvec(json_object_get(e, "RepoDigests"), &entry.digests);
+		parse_names(json_object_get(e, "RepoTags"), &entry.tags);
+		parse_names(json_object_get(e, "RepoDigests"), &entry.digests);
 		docker_js_strmap(json_object_get(e, "Labels"), &entry.labels);
 		vec_push(out, entry);
 	}

@@ -175,15 +175,16 @@ static int dial_command(struct host *h, const char *command, struct error *err)
 }
 
 /*
- * A line for each socket there: "ok PATH" or "denied PATH"; then "cli" when there is a docker
- * program and "alive" when it reaches its daemon.
+ * A line for each socket there: "ok PATH" or "denied PATH"; then "libpod" when there is a podman
+ * program, "cli" when there is a docker program and "alive" when it reaches its daemon.
  */
 static const char probe_script[] =
 	"u=$(id -u); for s in /var/run/docker.sock \"/run/user/$u/docker.sock\" "
 	"/run/podman/podman.sock \"/run/user/$u/podman/podman.sock\"; do "
 	"if [ -S \"$s\" ]; then if [ -w \"$s\" ]; then echo \"ok $s\"; else echo \"denied $s\"; "
 	"fi; "
-	"fi; done; if command -v docker >/dev/null 2>&1; then echo cli; "
+	"fi; done; if command -v podman >/dev/null 2>&1; then echo libpod; fi; "
+	"if command -v docker >/dev/null 2>&1; then echo cli; "
 	"if docker version >/dev/null 2>&1; then echo alive; fi; fi";
 
 static int explain_no_docker(const char *probe, struct error *err)
@@ -196,6 +197,14 @@ static int explain_no_docker(const char *probe, struct error *err)
 	if (strstr(probe, "cli") || strstr(probe, "ok ")) {
 		error_set(err, ERROR_CONNECT, "the Docker daemon is not running");
 		return error_hint(err, "on the server: sudo systemctl start docker");
+	}
+	if (strstr(probe,
+		    "libpod")) { /* root's socket is in a folder that others cannot look into */
+		error_set(
+			err, ERROR_CONNECT, "podman has no socket there that the SSH user may use");
+		return error_hint(err, "on the server: sudo systemctl enable --now podman.socket, "
+				       "which is root's: "
+				       "`ssh: {user: root}`");
 	}
 	error_set(err, ERROR_CONNECT, "Docker is not installed");
 	return error_hint(err, "deploy setup --install-docker installs it on Debian and Ubuntu");

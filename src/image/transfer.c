@@ -355,10 +355,12 @@ static int go(struct way *w, enum image_strategy strategy, struct error *err)
 	return error_set(err, ERROR_INTERNAL, "no such transfer strategy");
 }
 
+/* Podman, as containerd's store, loads no image in part. */
 static size_t order(const struct image_transfer_request *req, struct image_source *s,
-	bool containerd, enum image_strategy out[4])
+	const struct docker_info *info, enum image_strategy out[4])
 {
 	size_t n = 0;
+	bool whole_only = info->containerd_store || info->podman;
 
 	if (req->strategy != IMAGE_TRANSFER_AUTO) {
 		out[n++] = req->strategy;
@@ -367,7 +369,7 @@ static size_t order(const struct image_transfer_request *req, struct image_sourc
 	if (is_published(s)) {
 		out[n++] = IMAGE_TRANSFER_REGISTRY;
 	}
-	out[n++] = containerd ? IMAGE_TRANSFER_REVERSE : IMAGE_TRANSFER_PARTIAL;
+	out[n++] = whole_only ? IMAGE_TRANSFER_REVERSE : IMAGE_TRANSFER_PARTIAL;
 	out[n++] = IMAGE_TRANSFER_FULL;
 	return n;
 }
@@ -379,18 +381,18 @@ static bool may_fall_back(const struct way *w, const struct error *err)
 	       !cancel_requested() && (!w->host->ssh || ssh_session_alive(w->host->ssh));
 }
 
-static int try_ways(
-	struct way *w, const struct image_transfer_request *req, bool containerd, struct error *err)
+static int try_ways(struct way *w, const struct image_transfer_request *req,
+	const struct docker_info *info, struct error *err)
 {
 	enum image_strategy ways[4];
-	size_t n = order(req, w->s, containerd, ways);
+	size_t n = order(req, w->s, info, ways);
 
 	for (size_t i = 0; i < n; i++) {
 		struct error why = {0};
 		w->result->used = ways[i];
 		w->result->layers_sent = 0;
 		w->expected_id[0] = '\0';
-		if (go(w, ways[i], &why) == 0 && verify(w, containerd, &why) == 0) {
+		if (go(w, ways[i], &why) == 0 && verify(w, info->containerd_store, &why) == 0) {
 			return 0;
 		}
 		if (i + 1 == n || !may_fall_back(w, &why)) {
@@ -444,7 +446,7 @@ static int run(struct way *w, const struct image_transfer_request *req, const st
 		missing[i] = true;
 	}
 	w->missing = missing;
-	rc = try_ways(w, req, f->info->containerd_store, err);
+	rc = try_ways(w, req, f->info, err);
 	free(missing);
 	return rc;
 }

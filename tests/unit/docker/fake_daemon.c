@@ -26,17 +26,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PING      "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nServer: Fake\r\nContent-Length: 2\r\n\r\nOK"
+#define PING "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nServer: Fake\r\nContent-Length: 2\r\n\r\nOK"
+#define PING_PODMAN                                                                                \
+	"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nServer: Libpod/5.4.2 (linux)\r\n"                 \
+	"Libpod-Api-Version: 5.4.2\r\nContent-Length: 2\r\n\r\nOK"
 #define HEAD_JSON "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 struct fake {
 	const char *answer; /* after the request; NULL: nothing is said */
+	const char *next;   /* after each further one; NULL: nothing */
 	size_t repeat;      /* the `filler` so many times behind it */
 	const char *filler;
 	bool close; /* at once afterwards; else when the client does */
 	pthread_t threads[8];
 	int nthreads;
 	atomic_int served;
+	char asked[8192]; /* of a connection that is not closed at once: what came, as text */
 };
 
 struct connection {
@@ -63,13 +68,20 @@ static void *serve(void *arg)
 	char buf[65536];
 	free(arg);
 	ssize_t asked = recv(c.fd, buf, sizeof(buf), 0);
-	(void)asked;
 	atomic_fetch_add(&c.fake->served, 1);
 	bool open = !c.fake->answer || send_all(c.fd, c.fake->answer, strlen(c.fake->answer));
 	for (size_t i = 0; open && i < c.fake->repeat; i++) {
 		open = send_all(c.fd, c.fake->filler, strlen(c.fake->filler));
 	}
-	while (open && !c.fake->close && recv(c.fd, buf, sizeof(buf), 0) > 0) {
+	size_t at = 0;
+	while (open && !c.fake->close && asked > 0) {
+		for (ssize_t i = 0; i < asked && at + 1 < sizeof(c.fake->asked); i++) {
+			c.fake->asked[at++] = buf[i];
+		}
+		asked = recv(c.fd, buf, sizeof(buf), 0);
+		if (asked > 0 && c.fake->next) {
+			open = send_all(c.fd, c.fake->next, strlen(c.fake->next));
+		}
 	}
 	close(c.fd);
 	return NULL;
@@ -299,6 +311,55 @@ static void a_closed_idle_connection_is_replaced(void **state)
 	assert_int_equal(atomic_load(&f.served), 2);
 }
 
+static void expect_pull(const char *ping, const char *reference, const char *request)
+{
+	struct fake f = {.answer = ping, .next = HEAD_JSON "Content-Length: 0\r\n\r\n"};
+	struct error err = {0};
+	struct docker *d = start(&f);
+	if (docker_image_pull(d, reference, NULL, NULL, NULL, NULL, &err) != 0) {
+		fail_msg("%s", err.text);
+	}
+	stop(&f, d);
+	assert_non_null(strstr(f.asked, request));
+}
+
+/* From a registry on loopback podman pulls without TLS only when its own API is asked. */
+static void podman_is_told_that_loopback_has_no_tls(void **state)
+{
+	(void)state;
+	expect_pull(PING, "127.0.0.1:5000/a/b:1",
+		"POST /v1.41/images/create?fromImage=127.0.0.1%3A5000%2Fa%2Fb&tag=1 ");
+	expect_pull(PING_PODMAN, "127.0.0.1:5000/a/b:1",
+		"POST "
+		"/v1.41/libpod/images/"
+		"pull?tlsVerify=false&reference=127.0.0.1%3A5000%2Fa%2Fb%3A1 ");
+	expect_pull(PING_PODMAN, "ghcr.io/a/b:1",
+		"POST /v1.41/images/create?fromImage=ghcr.io%2Fa%2Fb&tag=1 ");
+}
+
+static void podmans_image_names_are_those_of_docker(void **state)
+{
+	(void)state;
+	static const char json[] =
+		"[{\"Id\":\"sha256:1\",\"RepoTags\":[\"docker.io/library/caddy:2\","
+		"\"docker.io/acme/app:3\",\"localhost/x:1\",\"ghcr.io/a/b:2\"]}]";
+	CLEANUP_FREE char *answer = xasprintf(
+		PING_PODMAN HEAD_JSON "Content-Length: %zu\r\n\r\n%s", strlen(json), json);
+	struct fake f = {.answer = answer};
+	struct error err = {0};
+	struct docker_image_list images = {0};
+	struct docker *d = start(&f);
+	assert_int_equal(docker_image_list(d, NULL, &images, &err), 0);
+	stop(&f, d);
+	assert_int_equal(images.len, 1);
+	assert_int_equal(images.p[0].tags.len, 4);
+	assert_string_equal(images.p[0].tags.p[0], "caddy:2");
+	assert_string_equal(images.p[0].tags.p[1], "acme/app:3");
+	assert_string_equal(images.p[0].tags.p[2], "localhost/x:1");
+	assert_string_equal(images.p[0].tags.p[3], "ghcr.io/a/b:2");
+	docker_image_list_fini(&images);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +372,8 @@ int main(void)
 		cmocka_unit_test(an_upload_ends_with_the_refusal),
 		cmocka_unit_test(a_failing_source_is_the_error),
 		cmocka_unit_test(a_closed_idle_connection_is_replaced),
+		cmocka_unit_test(podman_is_told_that_loopback_has_no_tls),
+		cmocka_unit_test(podmans_image_names_are_those_of_docker),
 	};
 	return cmocka_run_group_tests_name("docker client, fake daemon", tests, NULL, NULL);
 }
