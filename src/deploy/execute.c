@@ -88,6 +88,25 @@ int run_steps(
 
 /* -- Transfer, with the beginning of the release put on record beside it -- */
 
+/* The registry's own words do not say where the login comes from. */
+int run_registry_refused(const struct run *r, struct error *err)
+{
+	const struct config_registry *c = &r->d->config->registry;
+	if (err->hint[0] || (!strstr(err->text, "unauthorized") && !strstr(err->text, "denied"))) {
+		return -1;
+	}
+	if (!c->password_secret) {
+		return error_hint(err, "give registry.username and registry.password");
+	}
+	return error_hint(err,
+		"is the secret '%s' the password of '%s' at '%s', and is it allowed there?",
+		c->password_secret,
+		c->username          ? c->username
+		: c->username_secret ? c->username_secret
+				     : "",
+		c->server ? c->server : "Docker Hub");
+}
+
 /* The registry has it and this machine does not (push --skip-build in CI): the server pulls it. */
 static int pull_by_tag(struct run *r, struct target *t, const char *image, struct error *err)
 {
@@ -98,7 +117,7 @@ static int pull_by_tag(struct run *r, struct target *t, const char *image, struc
 	if (docker_image_pull(t->host->docker, image, NULL,
 		    registry_auth_is_set(r->auth) ? &auth : NULL, NULL, NULL, err) < 0 ||
 		docker_image_inspect(t->host->docker, image, &seen, err) < 0) {
-		return -1;
+		return run_registry_refused(r, err);
 	}
 	snprintf(run_target_of(r, t)->image_id, IMAGE_ID_SIZE, "%s", seen.id);
 	docker_image_fini(&seen);

@@ -94,23 +94,6 @@ static void describe_release(struct run *r, const struct version *v, const char 
 	run_note_roles(r);
 }
 
-/* The registry's own words do not say where the login comes from. */
-static int registry_refused(const struct config_registry *c, struct error *err)
-{
-	if (err->hint[0] || (!strstr(err->text, "unauthorized") && !strstr(err->text, "denied"))) {
-		return -1;
-	}
-	if (!c->password_secret) {
-		return error_hint(err, "give registry.username and registry.password");
-	}
-	return error_hint(err, "is the secret '%s' the password of '%s' at '%s', and may it push?",
-		c->password_secret,
-		c->username          ? c->username
-		: c->username_secret ? c->username_secret
-				     : "",
-		c->server ? c->server : "Docker Hub");
-}
-
 static int prepare_image(struct run *r, struct builder *b, struct error *err)
 {
 	if (b->result.id[0] == '\0') {
@@ -130,7 +113,7 @@ static int prepare_image(struct run *r, struct builder *b, struct error *err)
 	if (r->d->config->registry.enabled) {
 		ui_step(r->d->ui, NULL, "pushing to the registry");
 		if (image_source_publish(r->image, &b->auth, err) < 0) {
-			return registry_refused(&r->d->config->registry, err);
+			return run_registry_refused(r, err);
 		}
 	}
 	return 0;

@@ -71,6 +71,9 @@ ERROR_CHECKED int run_steps(
 bool run_has_phase(const struct run *r, enum plan_phase phase);
 struct run_target *run_target_of(struct run *r, const struct target *t);
 
+/* After a pull or push that failed: a hint where the login comes from, when that is why. -1. */
+int run_registry_refused(const struct run *r, struct error *err);
+
 /* Removes what the plan prunes on a target (a target_fn; `run` is a struct run). */
 ERROR_CHECKED int run_prune(struct deployment *d, struct target *t, void *run, struct error *err);
 

@@ -95,6 +95,90 @@ env_of() { curl -s -m 5 "http://$H1_IP/env?name=$1"; }
 	assert_containers h1 "^$S-" 0
 }
 
+# The manifest's registry is one on this machine's or the servers' own loopback, without TLS.
+uses_loopback_registry() { # PORT
+	sed -i "/^registry:/d; s|^image: .*|image: acme/$S|" "$APP/deploy.yml"
+	printf 'registry: {server: "127.0.0.1:%s", username: joe, password: [REGISTRY_PASSWORD]}\n' "$1" \
+		>>"$APP/deploy.yml"
+	printf 'REGISTRY_PASSWORD=Geheim\n' >"$APP/.deploy/secrets"
+	chmod 600 "$APP/.deploy/secrets"
+	app_commit "Through a fake"
+}
+
+@test "a fake registry that throttles or refuses is told in its own words, and nothing moves" {
+	local mode words port=$BATS_TEST_TMPDIR/port fake
+	for mode in throttle refuse; do
+		[[ $mode == throttle ]] && words='toomanyrequests: you have reached your limit' ||
+			words='denied: not in this repository'
+		"$E2E_SUPPORT/fake-server" registry $mode "$port" 3>&- &
+		fake=$!
+		eventually 10 test -s "$port"
+		uses_loopback_registry "$(cat "$port")"
+		deploy_run push
+		kill "$fake"
+		rm "$port"
+		deploy_show "push to it" >&2
+		assert_equal "$DEPLOY_STATUS" 5 status
+		assert_stderr "$words"
+		testbed exec h1 perl - registry $mode /run/port <"$E2E_SUPPORT/fake-server" 3>&- &
+		fake=$!
+		eventually 10 testbed exec h1 test -s /run/port
+		uses_loopback_registry "$(testbed exec h1 cat /run/port)"
+		deploy_run push --skip-build --version "of-$mode"
+		testbed exec h1 sh -c 'pkill -x perl; rm /run/port'
+		wait "$fake" || true
+		deploy_show "pull from it" >&2
+		assert_equal "$DEPLOY_STATUS" 5 status
+		assert_stderr "$words"
+		assert_stderr "REGISTRY_PASSWORD" || [[ $mode == throttle ]]
+		assert_containers h1 "^$S-" 0
+	done
+}
+
+# Spoils what the registry keeps of this repository: manifests or layers.
+spoil() {
+	local blobs=$BED/registry/data/docker/registry/v2/blobs/sha256 link digest
+	for link in "$BED/registry/data/docker/registry/v2/repositories/acme/$S/$1"/*/link \
+		"$BED/registry/data/docker/registry/v2/repositories/acme/$S/$1"/*/*/link; do
+		[[ -e $link ]] || continue
+		digest=$(sed 's/.*://' "$link")
+		cp "$blobs/${digest:0:2}/$digest/data" "$BATS_TEST_TMPDIR/$digest"
+		echo >>"$blobs/${digest:0:2}/$digest/data" # still JSON, still gzip
+		SPOILT+=("$digest")
+	done
+}
+
+unspoil() {
+	local blobs=$BED/registry/data/docker/registry/v2/blobs/sha256 digest
+	for digest in "${SPOILT[@]}"; do
+		cp "$BATS_TEST_TMPDIR/$digest" "$blobs/${digest:0:2}/$digest/data"
+	done
+	SPOILT=()
+}
+
+@test "a registry that lies about a digest is not believed: the image comes through SSH" {
+	local kind
+	uses_registry
+	deploy_ok push
+	sed -i 's/hosts: \[h1\]/hosts: [h2]/' "$APP/deploy.yml" # the same commit, and so the same digests
+	for kind in _manifests/revisions _layers; do
+		SPOILT=()
+		spoil "$kind"
+		((${#SPOILT[@]} > 0)) || fail "nothing to spoil in $kind"
+		deploy_run push -v
+		unspoil
+		deploy_show "push with $kind spoilt" >&2
+		assert_equal "$DEPLOY_STATUS" 0 status
+		assert_stderr 'registry transfer failed.*(verification|verify|digest)'
+		assert_stderr 'image there \(partial,'
+		assert_serves "version 1" "http://$H2_IP/"
+		deploy_ok remove -y
+		docker_on h2 images -q "$REGISTRY/acme/$S" | sort -u |
+			DOCKER_HOST=$(testbed docker-host h2) xargs -r docker rmi -f
+	done
+	sed -i 's/hosts: \[h2\]/hosts: [h1]/' "$APP/deploy.yml"
+}
+
 @test "push --skip-build takes the image from the registry" {
 	uses_registry
 	deploy_ok build --json
