@@ -33,9 +33,10 @@ enum cli_needs {
 	CLI_NEEDS_DEPLOYMENT, /* cli->deployment; --hosts and --roles checked, nothing connected */
 };
 
-#define CLI_WORDS 1u /* options end at the first argument: the rest is another program's */
-#define CLI_LOCKS 2u /* takes the deploy lock: --lock-wait matters */
-#define CLI_MANY  SIZE_MAX
+#define CLI_WORDS      1u /* options end at the first argument: the rest is another program's */
+#define CLI_LOCKS      2u /* takes the deploy lock: --lock-wait matters */
+#define CLI_LEFT_HOSTS 4u /* --hosts may name such as left the manifest */
+#define CLI_MANY       SIZE_MAX
 
 /* One run of the tool. */
 struct cli {

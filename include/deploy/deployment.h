@@ -21,6 +21,7 @@ struct deployment_request {
 	const char *command; /* as typed, for the lock, the audit and hooks ("deploy push") */
 	const char *version; /* --version, or NULL */
 	const struct strvec *hosts; /* --hosts: names or shell patterns; NULL or empty: all */
+	bool left_hosts;            /* --hosts may name such as left the manifest (remove) */
 	const struct strvec *roles; /* --roles */
 	int lock_wait_s;            /* 0: refuse at once; -1: as long as it takes */
 	int parallel;               /* host workers at once; 0: 64 */

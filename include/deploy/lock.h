@@ -22,6 +22,8 @@
 
 #include "host/host.h"
 
+#include <stdatomic.h>
+
 #define LOCK_BEAT_MS 5000
 #define LOCK_DEAD_S  30
 
@@ -53,6 +55,7 @@ struct lock_request {
 	/* A file whose size right after the lock was had is wanted (0: not there); or NULL. */
 	const char *watch;
 	uint64_t *watch_size;
+	const atomic_bool *abandon; /* set: stop waiting (ERROR_INTERRUPTED); or NULL */
 };
 
 /*
@@ -77,7 +80,8 @@ ERROR_CHECKED int lock_check(struct lock *l, struct error *err);
 /* Somebody else has taken it, as the server said: not only that the server is silent. */
 bool lock_is_lost(struct lock *l);
 
-/* Gives it back; bounded in time; a failure is told by ui_warn. Frees. NULL is fine. */
+/* Gives it back, and removes what dead owners left beside it, and the folder when nothing else is
+ * in it; bounded in time; a failure is told by ui_warn. Frees. NULL is fine. */
 void lock_release(struct lock *l);
 /* Leaves a manual lock on the server, frees the rest. */
 void lock_leave(struct lock *l);
@@ -87,6 +91,9 @@ ERROR_CHECKED int lock_read(
 	struct host *host, const char *dir, struct lock_owner *owner, struct error *err);
 /* `lock release`: takes whoever's lock away. 1: there was one; 0: none. */
 ERROR_CHECKED int lock_break(struct host *host, const char *dir, struct error *err);
+
+/* Is this file of a service's folder the lock's? */
+bool lock_owns(const char *name);
 
 /* Pure: owner.json from and to text. -1 when it is not one. */
 int lock_owner_parse(const char *text, size_t len, struct lock_owner *o);

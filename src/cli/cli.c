@@ -49,6 +49,7 @@ static int open_deployment(struct cli *cli, const char *command, struct error *e
 		.command = command,
 		.version = cli->globals.version,
 		.hosts = &cli->globals.hosts,
+		.left_hosts = (cli->command->flags & CLI_LEFT_HOSTS) != 0,
 		.roles = &cli->globals.roles,
 		.lock_wait_s = cli->globals.lock_wait_s,
 		.parallel = (int)cli->globals.parallel,

@@ -53,7 +53,8 @@ bool target_has_role(const struct target *t, const struct config_role *role)
 bool target_proxied(const struct deployment *d, const struct target *t)
 {
 	VEC_FOREACH (&d->config->roles, i) {
-		if (d->config->roles.p[i].proxied && target_has_role(t, &d->config->roles.p[i])) {
+		const struct config_role *role = &d->config->roles.p[i];
+		if (role->proxied && (t->left || target_has_role(t, role))) {
 			return true;
 		}
 	}
@@ -79,6 +80,12 @@ static bool host_selected(const struct deployment_request *req, const char *name
 	return false;
 }
 
+/* A name, and no pattern, where hosts may be named that the manifest does not have any more. */
+static bool may_have_left(const struct deployment_request *req, size_t i)
+{
+	return req->left_hosts && !strpbrk(req->hosts->p[i], "*?[");
+}
+
 /* A pattern that matches nothing is a mistake, and a dangerous one to overlook. */
 static int check_filters(const struct deployment_request *req, const struct config_host_ptrs *hosts,
 	struct error *err)
@@ -88,7 +95,7 @@ static int check_filters(const struct deployment_request *req, const struct conf
 		VEC_FOREACH (hosts, j) {
 			used = used || fnmatch(req->hosts->p[i], hosts->p[j]->name, 0) == 0;
 		}
-		if (!used) {
+		if (!used && !may_have_left(req, i)) {
 			return error_set(err, ERROR_USAGE, "--hosts: no host '%s' in '%s'",
 				req->hosts->p[i], req->config->file);
 		}
@@ -107,6 +114,21 @@ static int check_filters(const struct deployment_request *req, const struct conf
 	return 0;
 }
 
+static void add_left(struct deployment *d, const struct deployment_request *req,
+	const struct config_host_ptrs *hosts)
+{
+	for (size_t i = 0; req->hosts && i < req->hosts->len; i++) {
+		bool there = !may_have_left(req, i);
+		VEC_FOREACH (hosts, j) {
+			there = there || str_eq(req->hosts->p[i], hosts->p[j]->name);
+		}
+		if (!there) {
+			struct config_host left = {.name = xstrdup(req->hosts->p[i])};
+			vec_push(&d->left, left);
+		}
+	}
+}
+
 static int choose_targets(
 	struct deployment *d, const struct deployment_request *req, struct error *err)
 {
@@ -115,16 +137,25 @@ static int choose_targets(
 	int result = check_filters(req, &hosts, err);
 	const struct config_role *primary = d->config->primary_role;
 	const char *lock_host = primary && primary->hosts.len ? primary->hosts.p[0].name : NULL;
-	d->targets = xcalloc(hosts.len + 1, sizeof(*d->targets));
+	if (result == 0) {
+		add_left(d, req, &hosts);
+	}
+	d->targets = xcalloc(hosts.len + d->left.len + 1, sizeof(*d->targets));
 	d->lock_target = SIZE_MAX;
 	VEC_FOREACH (&hosts, i) {
 		bool selected = host_selected(req, hosts.p[i]->name);
 		bool lock = str_eq(hosts.p[i]->name, lock_host);
-		if (result == 0 && (selected || lock)) {
+		/* With a host that left, all are asked: it may be one of them under another name.
+		 */
+		if (result == 0 && (selected || lock || d->left.len > 0)) {
 			d->lock_target = lock ? d->n : d->lock_target;
 			d->targets[d->n++] =
 				(struct target){.address = hosts.p[i], .selected = selected};
 		}
+	}
+	VEC_FOREACH (&d->left, i) {
+		d->targets[d->n++] =
+			(struct target){.address = &d->left.p[i], .selected = true, .left = true};
 	}
 	vec_fini(&hosts);
 	if (result == 0 && d->lock_target == SIZE_MAX) {
@@ -256,6 +287,12 @@ void deployment_free(struct deployment *d)
 	}
 	vec_fini(&d->ssh_keys);
 	strvec_fini(&d->roles);
+	VEC_FOREACH (&d->left, i) {
+		void *name = NULL;
+		memcpy(&name, &d->left.p[i].name, sizeof(name)); /* ours here, though const */
+		free(name);
+	}
+	vec_fini(&d->left);
 	free(d->targets);
 	free(d->command);
 	free(d->version);
@@ -337,8 +374,11 @@ void deployment_each_best_effort(struct deployment *d, const char *what, target_
 	pool_run(d->n, (size_t)d->parallel, run_one, &e);
 	for (size_t i = 0; i < d->n; i++) {
 		if (d->targets[i].error.kind != ERROR_NONE) {
-			ui_warn(d->ui, d->targets[i].address->name, "%s: %s", what,
-				d->targets[i].error.text);
+			const char *host = d->targets[i].address->name;
+			const char *text = d->targets[i].error.text;
+			CLEANUP_FREE char *prefix = xasprintf("host %s: ", host);
+			ui_warn(d->ui, host, "%s: %s", what,
+				text + (str_starts(text, prefix) ? strlen(prefix) : 0));
 		}
 	}
 }

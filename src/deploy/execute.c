@@ -356,18 +356,44 @@ static void phase_end(struct run *r)
 	r->phase = NULL;
 }
 
-/* The first question after a failure: what do users get now? */
-static void tell_what_serves(const struct run *r)
+/* As any of its roles. */
+static bool serves_on(
+	const struct deployment *d, const struct release *release, const struct target *t)
 {
-	const struct release *live = history_live(&r->d->history);
-	for (size_t i = 0; i < r->d->n; i++) {
-		if (r->targets[i].switched) {
-			return; /* not taken back there, as a warning has told */
+	VEC_FOREACH (&d->config->roles, i) {
+		const struct config_role *role = &d->config->roles.p[i];
+		if (t->selected && target_has_role(t, role) &&
+			history_latest(&d->history, t->address->name, role->name) == release) {
+			return true;
 		}
 	}
-	if (live) {
-		ui_info(r->d->ui, NULL, "version %s (release %ld) keeps serving", live->version,
-			live->number);
+	return false;
+}
+
+/*
+ * The first question after a failure: what do users get now?  Not of hosts that could not be taken
+ * back, as a warning has told.
+ */
+static void tell_what_serves(const struct run *r)
+{
+	const struct deployment *d = r->d;
+	for (size_t i = d->history.len; i-- > 0;) {
+		const struct release *live = &d->history.p[i];
+		CLEANUP_STR struct str where = STR_INIT(STR_MAX_LINE);
+		bool everywhere = true;
+		for (size_t j = 0; j < d->n; j++) {
+			const struct target *t = &d->targets[j];
+			bool here = !r->targets[j].switched && serves_on(d, live, t);
+			if (here) {
+				str_addf(&where, "%s%s", where.len ? ", " : "", t->address->name);
+			}
+			everywhere = everywhere && (here || !t->selected);
+		}
+		if (where.len > 0) {
+			ui_info(d->ui, NULL, "version %s (release %ld) keeps serving%s%s",
+				live->version, live->number, everywhere ? "" : " on ",
+				everywhere ? "" : str_c(&where));
+		}
 	}
 }
 

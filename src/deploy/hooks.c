@@ -2,6 +2,7 @@
 #include "deploy/hooks.h"
 
 #include "internal.h"
+#include "util/cancel.h"
 #include "util/clock.h"
 #include "util/fs.h"
 #include "util/proc.h"
@@ -11,7 +12,8 @@
 #include <unistd.h>
 
 #define HOOK_TIMEOUT_MS (30 * 60 * 1000)
-#define MAX_KEPT        200 /* lines of a quiet hook */
+#define HOOK_HURRY_MS   5000 /* after Ctrl-C somebody waits for the end */
+#define MAX_KEPT        200  /* lines of a quiet hook */
 
 struct hook_output {
 	struct ui *ui;
@@ -131,7 +133,7 @@ int hooks_run(struct deployment *d, const char *name, const struct release *rele
 		.argv = argv,
 		.env = (const char *const *)env.p,
 		.dir = d->config->root,
-		.timeout_ms = HOOK_TIMEOUT_MS,
+		.timeout_ms = cancel_shielded() ? HOOK_HURRY_MS : HOOK_TIMEOUT_MS,
 		.on_line = show,
 		.ctx = &output,
 	};

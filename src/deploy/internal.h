@@ -12,6 +12,8 @@
 #include "image/source.h"
 #include "proxy/proxy.h"
 
+#include <stdatomic.h>
+
 /* What is seen of the service on one server. */
 struct observation {
 	struct history history; /* its own copy */
@@ -42,6 +44,7 @@ enum secrets_need {
 struct target {
 	const struct config_host *address;
 	bool selected;     /* by --hosts and --roles; the lock host may not be */
+	bool left;         /* it is not in the manifest any more (remove --hosts) */
 	struct host *host; /* NULL: not connected */
 	struct observation seen;
 	struct error error; /* what failed here in the present phase */
@@ -65,6 +68,7 @@ struct deployment {
 
 	bool connected;
 	struct ssh_fabric *fabric;
+	struct config_hosts left; /* named by --hosts, and not in the manifest any more */
 	struct target *targets; /* the selected ones in the manifest's order, then the lock host */
 	size_t n;
 	size_t lock_target; /* index of the lock host */
@@ -81,6 +85,7 @@ struct deployment {
 
 	struct history history; /* merged over all targets */
 	struct lock *lock;
+	atomic_bool lock_abandon; /* no use to wait for it any more */
 };
 
 /* -- deployment.c -- */
@@ -108,6 +113,13 @@ bool target_proxied(const struct deployment *d, const struct target *t);
 bool deployment_has_role(const struct deployment *d, const struct config_role *role);
 /* The first target that runs the primary role. NULL: --hosts excludes them all. */
 struct target *deployment_primary(struct deployment *d);
+
+/* -- left.c: hosts that left the manifest while a release was live there -- */
+
+/* Warns of each such host that is on record, and says what to do. */
+void deployment_tell_left(struct deployment *d);
+/* The newest release that was live there when the host left, or NULL. */
+const struct release *deployment_left_with(const struct deployment *d, const char *host);
 
 /* -- secrets.c -- */
 

@@ -20,8 +20,10 @@
 #define LOCK_IO_MS        10000
 #define LOCK_POLL_MS      1000
 #define OWNER_MAX         ((size_t)16 << 10)
+#define LOCK_STALE_S      (2 * LOCK_DEAD_S)
 #define LOCK_TREE_MAX     32                       /* entries of a lock folder */
 #define LOCK_DOUBT_MS     (LOCK_DEAD_S * 1000 / 2) /* without a beat: nothing more is begun */
+#define LOCK_DIR_MAX      1000
 #define LOCK_VANISHED_MAX 20 /* times that a lock in our way was gone when we looked */
 
 struct lock {
@@ -29,6 +31,7 @@ struct lock {
 	char *dir;
 	char token[33];
 	bool manual;
+	struct strvec stale; /* what dead owners left beside the lock; removed with it */
 	pthread_t beater;
 	bool beating;
 	int stop_fd;
@@ -219,6 +222,25 @@ int lock_read(struct host *host, const char *dir, struct lock_owner *owner, stru
 	return result < 0 ? -1 : read_owner(host, dir, server_now, owner, err);
 }
 
+bool lock_owns(const char *name)
+{
+	return str_eq(name, "lock") || str_starts(name, "lock.") || str_starts(name, "beat.") ||
+	       str_starts(name, "now.");
+}
+
+/* Whoever was killed between two steps has left these: nobody has touched them for long. */
+static void note_stale(struct lock *l, const struct sftp_op *list, uint32_t server_now)
+{
+	strvec_fini(&l->stale);
+	for (size_t i = 0; list->status == SFTP_OK && i < list->entries.len; i++) {
+		const struct sftp_entry *e = &list->entries.p[i];
+		if (lock_owns(e->name) && strchr(e->name, '.') && !strstr(e->name, l->token) &&
+			e->attrs.mtime + LOCK_STALE_S < server_now) {
+			strvec_pushf(&l->stale, "%s/%s", l->dir, e->name);
+		}
+	}
+}
+
 /* One attempt. 1: ours; 0: somebody has it; -1. *server_now gets the server's clock. */
 static int try_acquire(const struct lock_request *req, struct lock *l, struct sftp_batch *beside,
 	uint32_t *server_now, struct error *err)
@@ -237,17 +259,21 @@ static int try_acquire(const struct lock_request *req, struct lock *l, struct sf
 	struct sftp_op *renamed = sftp_rename(b, made, lock);
 	/* The server works in order: this is how it was when we had the lock already. */
 	struct sftp_op *watched = req->watch ? sftp_stat(b, req->watch) : NULL;
+	struct sftp_op *list = sftp_list(b, l->dir, LOCK_DIR_MAX);
 	int result = sftp_run(b, LOCK_IO_MS, err);
 	if (watched) {
 		*req->watch_size = watched->status == SFTP_OK ? watched->attrs.size : 0;
 	}
-	if (result == 0 && (dir->status != SFTP_OK || written->status != SFTP_OK)) {
+	/* The folder goes with the last thing in it, perhaps at this very moment: try again. */
+	bool vanished = dir->status == SFTP_NOENT || written->status == SFTP_NOENT;
+	if (result == 0 && !vanished && (dir->status != SFTP_OK || written->status != SFTP_OK)) {
 		*err = dir->status != SFTP_OK ? dir->error : written->error;
 		result = -1;
 	}
 	if (result == 0) {
 		*server_now = written->attrs.mtime;
 		result = renamed->status == SFTP_OK;
+		note_stale(l, list, *server_now);
 	}
 	if (result != 1) {
 		struct error ignored = {0};
@@ -262,19 +288,41 @@ static int try_acquire(const struct lock_request *req, struct lock *l, struct sf
 	return result;
 }
 
+/* Can only hit the token's own lock: another one's folder is not empty. */
+static void queue_removal(struct sftp_batch *b, const char *dir, const char *token)
+{
+	CLEANUP_FREE char *lock = xasprintf("%s/lock", dir);
+	CLEANUP_FREE char *owner = xasprintf("%s/%s.json", lock, token);
+	CLEANUP_FREE char *beat = xasprintf("%s/beat.%s", dir, token);
+	sftp_remove(b, owner);
+	sftp_rmdir(b, lock);
+	sftp_remove(b, beat);
+}
+
+static int give_back(struct lock *l, struct error *err)
+{
+	struct sftp_batch *b = sftp_batch_new(l->host->sftp);
+	queue_removal(b, l->dir, l->token);
+	VEC_FOREACH (&l->stale, i) {
+		sftp_rmtree(b, l->stale.p[i], LOCK_TREE_MAX);
+	}
+	if (l->stale.len > 0) {
+		sftp_barrier(b);
+	}
+	sftp_rmdir(b, l->dir); /* stays when there is anything in it, as a history */
+	int result = sftp_run(b, LOCK_IO_MS, err);
+	sftp_batch_free(b);
+	return result;
+}
+
 /*
  * Takes the lock of a dead owner away.  When somebody took it over before us nothing happens: the
  * dead one's file is gone, and the folder is not empty.
  */
 static int take_away(struct host *h, const char *dir, const char *token, struct error *err)
 {
-	CLEANUP_FREE char *lock = xasprintf("%s/lock", dir);
-	CLEANUP_FREE char *owner = xasprintf("%s/%s.json", lock, token);
-	CLEANUP_FREE char *beat = xasprintf("%s/beat.%s", dir, token);
 	struct sftp_batch *b = sftp_batch_new(h->sftp);
-	sftp_remove(b, owner);
-	sftp_rmdir(b, lock);
-	sftp_remove(b, beat);
+	queue_removal(b, dir, token);
 	int result = sftp_run(b, LOCK_IO_MS, err);
 	sftp_batch_free(b);
 	return result;
@@ -394,6 +442,7 @@ static void lock_free(struct lock *l)
 		close(l->stop_fd);
 	}
 	pthread_mutex_destroy(&l->mutex);
+	strvec_fini(&l->stale);
 	free(l->dir);
 	free(l);
 }
@@ -435,6 +484,15 @@ static int look_at_holder(
 	return held;
 }
 
+static int pause_or_stop(const struct lock_request *req, struct error *err)
+{
+	clock_sleep_ms(LOCK_POLL_MS);
+	if (req->abandon && atomic_load(req->abandon)) {
+		return error_set(err, ERROR_INTERRUPTED, "no longer waited for the lock");
+	}
+	return cancel_check(err);
+}
+
 static int acquire_or_wait(const struct lock_request *req, struct lock *l, struct error *err)
 {
 	int64_t deadline = clock_mono_ms() + (int64_t)req->wait_s * 1000;
@@ -461,8 +519,7 @@ static int acquire_or_wait(const struct lock_request *req, struct lock *l, struc
 			ui_info(req->host->ui, req->host->name, "waiting: %s", held.text);
 			told = true;
 		}
-		clock_sleep_ms(LOCK_POLL_MS);
-		if (cancel_check(err) < 0) {
+		if (pause_or_stop(req, err) < 0) {
 			return -1;
 		}
 	}
@@ -496,8 +553,7 @@ int lock_await_free(const struct lock_request *req, struct error *err)
 			ui_info(req->host->ui, req->host->name, "waiting: %s", err->text);
 		}
 		*err = (struct error){0};
-		clock_sleep_ms(LOCK_POLL_MS);
-		if (cancel_check(err) < 0) {
+		if (pause_or_stop(req, err) < 0) {
 			return -1;
 		}
 	}
@@ -577,7 +633,7 @@ void lock_release(struct lock *l)
 	struct error err = {0};
 	cancel_shield_begin();
 	stop_beating(l);
-	if (take_away(l->host, l->dir, l->token, &err) < 0) {
+	if (give_back(l, &err) < 0) {
 		ui_warn(l->host->ui, l->host->name,
 			"the lock could not be given back (%s); it ends by itself in %d s",
 			err.text, LOCK_DEAD_S);

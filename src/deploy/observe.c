@@ -199,6 +199,7 @@ static int lock_and_observe(struct deployment *d, struct target *t, struct error
 			.operator_host = d->operator_host,
 			.command = d->command,
 			.wait_s = d->lock_wait_s,
+			.abandon = &d->lock_abandon,
 			.beside = look.batch,
 			.watch = history_path,
 			.watch_size = &size,

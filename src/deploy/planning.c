@@ -85,6 +85,7 @@ int operation_plan(struct deployment *d, struct error *err)
 		result = deployment_look(d, err);
 	}
 	if (result == 0) {
+		deployment_tell_left(d);
 		state_hosts(d, &hosts);
 		result = make_plan(d, &version, &hosts, &plan, err);
 	}

@@ -46,6 +46,7 @@ static void begin_half(void *ctx, size_t i)
 	int64_t begun = clock_mono_ms();
 	ui_phase_begin(b->d->ui, "build");
 	b->results[1] = builder_build(b->builder, b->options->skip_build, &b->errors[1]);
+	atomic_store(&b->d->lock_abandon, b->results[1] < 0);
 	if (b->results[1] >= 0) {
 		tell_image(b);
 		ui_phase_end(b->d->ui, "build", clock_mono_ms() - begun);
@@ -58,11 +59,13 @@ static int begin(struct deployment *d, struct builder *builder, const struct pus
 {
 	struct beginning b = {.d = d, .builder = builder, .options = options};
 	pool_run(2, 2, begin_half, &b);
-	for (int i = 0; i < 2; i++) {
-		if (b.results[i] < 0) {
-			*err = b.errors[i];
-			return i == 1 ? error_wrap(err, "build") : -1;
-		}
+	if (b.results[0] < 0 && (b.results[1] >= 0 || b.errors[0].kind != ERROR_INTERRUPTED)) {
+		*err = b.errors[0];
+		return -1;
+	}
+	if (b.results[1] < 0) {
+		*err = b.errors[1]; /* it also ends the waiting for the lock */
+		return error_wrap(err, "build");
 	}
 	return 0;
 }
@@ -188,8 +191,16 @@ int run_finish(struct run *r, int result, struct error *err)
 		err->kind = err->kind == ERROR_INTERRUPTED ? err->kind : ERROR_PARTIAL;
 		return -1;
 	}
+	/* To be told of it matters most then; but in a few seconds. */
+	bool interrupted = cancel_requested();
+	if (interrupted) {
+		cancel_shield_begin();
+	}
 	if (hooks_run(d, "deploy-failed", &r->release, err, &hook) < 0) {
 		ui_warn(d->ui, NULL, "%s", hook.text);
+	}
+	if (interrupted) {
+		cancel_shield_end();
 	}
 	return -1;
 }
@@ -223,6 +234,7 @@ static int plan_and_execute(struct deployment *d, struct builder *b,
 	struct plan_hosts hosts = {0};
 	struct plan plan;
 	plan_init(&plan);
+	deployment_tell_left(d);
 	state_hosts(d, &hosts);
 	struct plan_request req = {
 		.config = d->config,

@@ -9,18 +9,78 @@
 #include <string.h>
 
 #define DIFF_MAX_COMMITS 200
+#define MARK_HOSTS       3 /* named in the list; the rest is counted */
 
-static const char *mark(const struct deployment *d, const struct release *r)
+/* Is it what serves as some role of the manifest on this host? */
+static bool serves_on(const struct deployment *d, const struct release *r, const char *host)
 {
-	return r == history_live(&d->history) ? "live"
-	       : r->outcome == RELEASE_LIVE   ? "retired"
-					      : release_outcome_name(r->outcome);
+	VEC_FOREACH (&d->config->roles, i) {
+		const struct config_role *role = &d->config->roles.p[i];
+		VEC_FOREACH (&role->hosts, j) {
+			if (str_eq(role->hosts.p[j].name, host) &&
+				history_latest(&d->history, host, role->name) == r) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* "live", "retired", "failed"...  *hosts: those that it serves on. */
+static const char *state_of(
+	const struct deployment *d, const struct release *r, struct strvec *hosts, bool *all)
+{
+	struct config_host_ptrs named = {0};
+	config_all_hosts(d->config, &named);
+	VEC_FOREACH (&named, i) {
+		if (r->outcome == RELEASE_LIVE && serves_on(d, r, named.p[i]->name)) {
+			strvec_push(hosts, named.p[i]->name);
+		}
+	}
+	*all = hosts->len == named.len;
+	vec_fini(&named);
+	return r->outcome != RELEASE_LIVE ? release_outcome_name(r->outcome)
+	       : hosts->len > 0           ? "live"
+					  : "retired";
+}
+
+/* The same for people: where --hosts or --roles left hosts behind, it says where. */
+static char *mark(const struct deployment *d, const struct release *r)
+{
+	CLEANUP_STRVEC struct strvec hosts = {0};
+	bool all = false;
+	const char *state = state_of(d, r, &hosts, &all);
+	if (hosts.len == 0 || all) {
+		return xstrdup(state);
+	}
+	CLEANUP_STR struct str text = STR_INIT(STR_MAX_LINE);
+	str_add(&text, "live on ");
+	for (size_t i = 0; i < hosts.len && i < MARK_HOSTS; i++) {
+		str_addf(&text, "%s%s", i > 0 ? ", " : "", hosts.p[i]);
+	}
+	if (hosts.len > MARK_HOSTS) {
+		str_addf(&text, " and %zu more", hosts.len - MARK_HOSTS);
+	}
+	return str_take(&text);
+}
+
+static void add_state(const struct deployment *d, const struct release *r, json_t *j)
+{
+	CLEANUP_STRVEC struct strvec hosts = {0};
+	bool all = false;
+	json_object_set_new(j, "state", json_string(state_of(d, r, &hosts, &all)));
+	json_t *list = json_array();
+	VEC_FOREACH (&hosts, i) {
+		json_array_append_new(list, json_string(hosts.p[i]));
+	}
+	json_object_set_new(j, "live_on", list);
 }
 
 static void list_row(struct deployment *d, struct ui_table *table, const struct release *r)
 {
 	char when[CLOCK_RFC3339_SIZE], took[CLOCK_RFC3339_SIZE] = "";
 	CLEANUP_FREE char *number = xasprintf("%ld", r->number);
+	CLEANUP_FREE char *state = mark(d, r);
 	CLEANUP_FREE char *what = r->runs != r->number ? xasprintf("rollback to %ld", r->runs)
 						       : xstrdup(r->subject ? r->subject : "");
 	clock_rfc3339(r->started_ms, when);
@@ -29,8 +89,8 @@ static void list_row(struct deployment *d, struct ui_table *table, const struct 
 	if (r->finished_ms > r->started_ms) {
 		clock_duration(r->finished_ms - r->started_ms, took);
 	}
-	ui_table_row(table,
-		(const char *[]){number, mark(d, r), r->version, when, took, r->performer, what});
+	ui_table_row(
+		table, (const char *[]){number, state, r->version, when, took, r->performer, what});
 }
 
 int operation_releases_list(struct deployment *d, struct error *err)
@@ -47,7 +107,7 @@ int operation_releases_list(struct deployment *d, struct error *err)
 		list_row(d, table, &d->history.p[i]);
 		json_object_del(j, "config");
 		json_object_set_new(j, "result", json_string("release"));
-		json_object_set_new(j, "state", json_string(mark(d, &d->history.p[i])));
+		add_state(d, &d->history.p[i], j);
 		ui_json(d->ui, j);
 	}
 	if (d->history.len == 0) {
@@ -95,7 +155,8 @@ int operation_releases_show(struct deployment *d, long number, struct error *err
 	if (!r) {
 		return -1;
 	}
-	CLEANUP_FREE char *heading = xasprintf("%ld (%s)", r->number, mark(d, r));
+	CLEANUP_FREE char *state = mark(d, r);
+	CLEANUP_FREE char *heading = xasprintf("%ld (%s)", r->number, state);
 	CLEANUP_FREE char *replaced = r->replaced ? xasprintf("release %ld", r->replaced) : NULL;
 	CLEANUP_FREE char *runs = r->runs != r->number ? xasprintf("release %ld", r->runs) : NULL;
 	show_line(d, "release", heading);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define STATE_MAX_ENTRIES 1000
+#define REMOVE_MS         15000
 
 int operation_prune(struct deployment *d, struct error *err)
 {
@@ -79,6 +80,27 @@ static int remove_one(struct deployment *d, struct target *t, void *ctx, struct 
 	return 0;
 }
 
+/* A folder, but not what the lock has in it: that goes last, on the lock host. */
+static int empty_folder(const char *dir, struct sftp_batch *b, struct error *err)
+{
+	struct sftp_op *list = sftp_list(b, dir, STATE_MAX_ENTRIES);
+	if (sftp_run(b, REMOVE_MS, err) < 0) {
+		return -1;
+	}
+	VEC_FOREACH (&list->entries, i) {
+		const char *name = list->entries.p[i].name;
+		if (!lock_owns(name)) {
+			CLEANUP_FREE char *path = xasprintf("%s/%s", dir, name);
+			sftp_rmtree(b, path, STATE_MAX_ENTRIES);
+		}
+	}
+	return sftp_run(b, REMOVE_MS, err);
+}
+
+/*
+ * Under the lock: who waits for it must find a folder that nobody is about to remove.  What is left
+ * on the lock host goes with the lock.
+ */
 static int remove_state(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
 	(void)ctx;
@@ -87,14 +109,108 @@ static int remove_state(struct deployment *d, struct target *t, void *ctx, struc
 	}
 	CLEANUP_FREE char *dir = names_state_dir(d->config);
 	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
-	struct sftp_op *op = sftp_rmtree(b, dir, STATE_MAX_ENTRIES);
-	int result = sftp_run(b, 15000, err);
-	if (result == 0 && op->status != SFTP_OK && op->status != SFTP_NOENT) {
-		*err = op->error;
-		result = -1;
+	int result = empty_folder(dir, b, err);
+	if (result == 0 && t != &d->targets[d->lock_target]) {
+		struct sftp_op *op = sftp_rmtree(b, dir, STATE_MAX_ENTRIES);
+		result = sftp_run(b, REMOVE_MS, err);
+		if (result == 0 && op->status != SFTP_OK && op->status != SFTP_NOENT) {
+			*err = op->error;
+			result = -1;
+		}
 	}
 	sftp_batch_free(b);
 	return result;
+}
+
+/* -- Hosts that left the manifest -- */
+
+/* The same server under another name: its key says so.  Nothing is taken off there. */
+static const struct target *same_server(const struct deployment *d, const struct target *t)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		const struct target *other = &d->targets[i];
+		if (!other->left && t->seen.key_there && other->seen.key_there &&
+			strcmp(t->seen.key, other->seen.key) == 0) {
+			return other;
+		}
+	}
+	return NULL;
+}
+
+static int judge_left(struct deployment *d, struct error *err)
+{
+	VEC_FOREACH (&d->left, i) {
+		if (!deployment_left_with(d, d->left.p[i].name)) {
+			return error_set(err, ERROR_USAGE,
+				"--hosts: no host '%s' in '%s', and none of that name left it",
+				d->left.p[i].name, d->config->file);
+		}
+	}
+	for (size_t i = 0; i < d->n; i++) {
+		struct target *t = &d->targets[i];
+		const struct target *same = t->left ? same_server(d, t) : NULL;
+		if (same) {
+			ui_warn(d->ui, NULL,
+				"host '%s' is the same server as '%s': it is only forgotten under "
+				"the old name",
+				t->address->name, same->address->name);
+			t->selected = false;
+		}
+	}
+	return 0;
+}
+
+/* A server that is no more cannot be asked: it may be forgotten.  1: what failed was only that. */
+static int forget_unreachable(struct deployment *d, struct error *err)
+{
+	size_t kept = 0;
+	bool any = false;
+	for (size_t i = 0; i < d->n; i++) {
+		const struct target *t = &d->targets[i];
+		if (t->error.kind != ERROR_NONE && !(t->left && t->error.kind == ERROR_CONNECT)) {
+			return 0;
+		}
+		any = any || t->error.kind != ERROR_NONE;
+	}
+	if (!any) {
+		return 0;
+	}
+	ui_warn(d->ui, NULL, "%s", err->text);
+	if (ui_confirm(d->ui, err,
+		    "It cannot be reached. Forget it? (what may still run there is left alone)") <
+		0) {
+		return -1;
+	}
+	for (size_t i = 0; i < d->n; i++) {
+		if (d->targets[i].error.kind == ERROR_NONE) {
+			d->targets[kept++] = d->targets[i];
+		}
+	}
+	d->n = kept; /* the lock host keeps its place: those that left are behind it */
+	*err = (struct error){0};
+	return 1;
+}
+
+static int record_left(struct deployment *d, struct error *err)
+{
+	VEC_FOREACH (&d->left, i) {
+		const struct release *r = deployment_left_with(d, d->left.p[i].name);
+		if (r) {
+			history_leave(&d->history, d->left.p[i].name, r->number);
+		}
+	}
+	return d->left.len > 0 ? record_release(d, NULL, err) : 0;
+}
+
+static int begin(struct deployment *d, struct error *err)
+{
+	if (deployment_begin(d, err) < 0) {
+		int again = forget_unreachable(d, err);
+		if (again <= 0 || deployment_begin(d, err) < 0) {
+			return -1;
+		}
+	}
+	return judge_left(d, err);
 }
 
 int operation_remove(struct deployment *d, struct error *err)
@@ -106,13 +222,16 @@ int operation_remove(struct deployment *d, struct error *err)
 		    key) < 0) {
 		return -1;
 	}
-	int result = deployment_begin(d, err);
+	int result = begin(d, err);
 	if (result == 0) {
 		result = deployment_each(d, remove_one, NULL, err);
 	}
-	deployment_end(d);
+	if (result == 0) {
+		result = record_left(d, err);
+	}
 	if (result == 0) {
 		result = deployment_each(d, remove_state, NULL, err);
 	}
+	deployment_end(d);
 	return result;
 }

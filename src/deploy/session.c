@@ -96,7 +96,8 @@ static int settle_other_lock(
 		return 0;
 	}
 	CLEANUP_FREE char *dir = names_state_dir(d->config);
-	struct lock_request req = {.host = t->host, .dir = dir, .wait_s = d->lock_wait_s};
+	struct lock_request req = {
+		.host = t->host, .dir = dir, .wait_s = d->lock_wait_s, .abandon = &d->lock_abandon};
 	int was = lock_await_free(&req, err);
 	if (was > 0) {
 		atomic_store((atomic_bool *)waited, true);

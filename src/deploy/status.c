@@ -222,6 +222,7 @@ int operation_status(struct deployment *d, struct error *err)
 	if (deployment_look(d, err) < 0) {
 		return -1;
 	}
+	deployment_tell_left(d);
 	s.hosts = xcalloc(d->n, sizeof(*s.hosts));
 	int result = deployment_each(d, measure, &s, err);
 	if (result == 0) {

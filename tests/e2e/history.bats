@@ -163,3 +163,59 @@ releases() {
 	deploy_ok push
 	assert_equal "$(releases 'map("\(.number) \(.outcome)") | join(", ")')" "1 live, 2 live"
 }
+
+@test "releases says where each is live when --hosts left hosts behind" {
+	deploy_ok push
+	app_commit "Version 2" version.txt="version 2"
+	deploy_ok push --hosts h1
+	deploy_ok releases
+	assert_stdout '^ *2 +live on h1 '
+	assert_stdout '^ *1 +live on h2 '
+	assert_equal "$(releases 'map("\(.number) \(.state) \(.live_on | join("+"))") | join(", ")')" "1 live h2, 2 live h1"
+	# What keeps serving after a failure is told for each host.
+	app_commit "Crash" crash="no"
+	deploy_fails 6 push
+	assert_stderr "release 2\) keeps serving on h1"
+	assert_stderr "release 1\) keeps serving on h2"
+	app_commit "Mended" crash-
+	deploy_ok push
+	deploy_ok releases
+	assert_stdout '^ *4 +live  '
+	assert_stdout '^ *1 +retired '
+}
+
+@test "a host that left the manifest is told of, and can be taken off" {
+	local word
+	deploy_ok push
+	manifest_edit 's/\[h1, h2\]/[h1]/'
+	app_commit "Without h2" version.txt="version 2"
+	for word in plan status push; do
+		deploy_ok "$word"
+		assert_stderr "host 'h2' is not in the manifest any more, .*release 1.*'deploy remove --hosts h2'"
+	done
+	assert_containers h2 "^$SERVICE-web" 1 running
+	deploy_fails 2 remove --hosts h3 -y
+	assert_stderr "none of that name left"
+	deploy_ok remove --hosts h2 -y
+	assert_containers h2 "^$SERVICE-web" 0
+	refute on h2 test -e "/home/deploy/.deploy/$SERVICE"
+	refute curl -sf -H "Host: $VHOST" "http://$H2_IP/"
+	assert_serves "version 2" "http://$H1_IP/" "$VHOST"
+	deploy_ok plan
+	refute grep -q "not in the manifest" "$DEPLOY_STDERR"
+	assert_equal "$(releases 'map("\(.number) \(.outcome)") | join(", ")')" "1 live, 2 live"
+}
+
+@test "a host under a new name is no host that left" {
+	deploy_ok push
+	sed -e 's/Host h2 /Host h2 renamed /' "$BED_SSH_CONFIG" >"$BATS_TEST_TMPDIR/ssh_config"
+	manifest_edit "s/\[h1, h2\]/[h1, renamed]/; s,$BED_SSH_CONFIG,$BATS_TEST_TMPDIR/ssh_config,"
+	app_commit "Another name" version.txt="version 2"
+	deploy_ok push
+	assert_stderr "host 'h2' is not in the manifest any more"
+	deploy_ok remove --hosts h2 -y
+	assert_stderr "the same server as 'renamed'"
+	assert_serves "version 2" "http://$H2_IP/" "$VHOST"
+	deploy_ok plan
+	refute grep -q "not in the manifest" "$DEPLOY_STDERR"
+}

@@ -224,3 +224,73 @@ owner_elsewhere() { # SECONDS
 		assert_equal "$(on $host ls "$(state)" | grep -E 'lock|beat' || true)" "" "left over on $host"
 	done
 }
+
+@test "what killed owners left beside the lock goes with the next one (fake leftovers)" {
+	local token=0123456789abcdef0123456789abcdef
+	deploy_ok push
+	on h1 "cd $(state) && mkdir lock.$token && touch lock.$token/$token.json beat.$token now.$token &&
+		touch -d '5 minutes ago' beat.$token now.$token lock.$token"
+	# One that is young may be somebody's who tries at this moment.
+	on h1 "touch $(state)/beat.ffffffffffffffffffffffffffffffff"
+	deploy_ok push --force
+	assert_equal "$(on h1 ls "$(state)" | grep -E 'lock|beat|now')" "beat.ffffffffffffffffffffffffffffffff" "left over"
+}
+
+@test "a failed build ends the waiting for the lock" {
+	local begun=$SECONDS
+	push_standing
+	git clone -q "$APP" "$BATS_TEST_TMPDIR/clone"
+	echo "RUN /no-such-program" >>"$BATS_TEST_TMPDIR/clone/Dockerfile"
+	git -C "$BATS_TEST_TMPDIR/clone" -c user.name=c -c user.email=c@sample.test commit -qam "Broken"
+	colleague deploy_fails 5 push --lock-wait=300
+	assert_stderr "build"
+	refute grep -q "no longer waited" "$BATS_TEST_TMPDIR/other/stderr"
+	[[ $((SECONDS - begun)) -lt 100 ]]
+	holder_ends 0
+}
+
+@test "a first push that fails before there is a release leaves no folder" {
+	echo "RUN /no-such-program" >>"$APP/Dockerfile"
+	app_commit "Broken"
+	deploy_fails 5 push
+	refute on h1 test -e "$(state)"
+	refute on h2 test -e "$(state)"
+}
+
+@test "a push that waits while the service is removed deploys it anew, or is removed whole" {
+	deploy_ok push
+	deploy_ok lock acquire
+	git clone -q "$APP" "$BATS_TEST_TMPDIR/clone"
+	mkdir "$BATS_TEST_TMPDIR/second"
+	(
+		BATS_TEST_TMPDIR=$BATS_TEST_TMPDIR/second
+		deploy_ok remove -y --lock-wait=120
+	) 3>&- >"$BATS_TEST_TMPDIR/remover" 2>&1 &
+	local remover=$!
+	eventually 20 grep -q "waiting: locked by" "$BATS_TEST_TMPDIR/second/stderr"
+	deploy_start push --force --lock-wait=120
+	deploy_await "waiting: locked by"
+	colleague deploy_ok lock release
+	wait "$remover" || fail "$(cat "$BATS_TEST_TMPDIR/remover")"
+	deploy_wait
+	assert_equal "$DEPLOY_STATUS" 0 "status of the push"
+	if [[ -n $(docker_on h1 ps -q --filter "name=^$SERVICE-web") ]]; then
+		on h1 test -s "$(state)/releases.jsonl"
+		on h2 test -s "$(state)/releases.jsonl"
+	else
+		refute on h1 test -e "$(state)"
+		refute on h2 test -e "$(state)"
+	fi
+	deploy_ok lock status
+	assert_stdout "^free$"
+}
+
+@test "Ctrl-C runs the hook deploy-failed" {
+	push_standing
+	printf '#!/bin/sh\necho "$DEPLOY_VERSION $DEPLOY_REASON" >%s\n' "$BATS_TEST_TMPDIR/failed" \
+		>"$APP/.deploy/hooks/deploy-failed"
+	chmod +x "$APP/.deploy/hooks/deploy-failed"
+	kill -INT "$HOLDER_PID"
+	holder_ends 130
+	assert_equal "$(cut -d' ' -f1 "$BATS_TEST_TMPDIR/failed")" "$(app_version)"
+}
