@@ -175,8 +175,8 @@ struct config_ssh {
 	bool use_config;            /* false: no ssh -G */
 	const char *known_hosts;    /* file, or NULL: those of ssh -G */
 	enum config_host_key_check host_key_check;
-	int connect_timeout_ms;    /* default 10 s */
-	int keepalive_ms;          /* default 15 s */
+	int connect_timeout_ms;    /* 0: as ssh does, or 10 s */
+	int keepalive_ms;          /* 0: as ssh does, or 15 s */
 	int max_parallel;          /* 0: --parallel */
 	int max_concurrent_starts; /* handshakes at once; 0: the tool's own limit */
 	int dns_retries;           /* default 3 */

@@ -305,8 +305,8 @@ void build_ssh(struct build *b)
 	out->host_key_check = str_eq(get_text(n, "host_key_check", NULL), "accept-new")
 				      ? CONFIG_HOST_KEY_ACCEPT_NEW
 				      : CONFIG_HOST_KEY_STRICT;
-	out->connect_timeout_ms = get_ms(n, "connect_timeout", 10000);
-	out->keepalive_ms = get_ms(n, "keepalive", 15000);
+	out->connect_timeout_ms = get_ms(n, "connect_timeout", 0);
+	out->keepalive_ms = get_ms(n, "keepalive", 0);
 	out->max_parallel = get_int(n, "max_parallel", 0);
 	warn_starts(b, n, sshkit);
 	out->max_concurrent_starts =

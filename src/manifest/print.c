@@ -365,8 +365,12 @@ static json_t *ssh_json(const struct config_ssh *s)
 	put_text(o, "known_hosts", s->known_hosts);
 	put_text(o, "host_key_check",
 		s->host_key_check == CONFIG_HOST_KEY_ACCEPT_NEW ? "accept-new" : "strict");
-	put_ms(o, "connect_timeout", s->connect_timeout_ms);
-	put_ms(o, "keepalive", s->keepalive_ms);
+	if (s->connect_timeout_ms > 0) {
+		put_ms(o, "connect_timeout", s->connect_timeout_ms);
+	}
+	if (s->keepalive_ms > 0) {
+		put_ms(o, "keepalive", s->keepalive_ms);
+	}
 	if (s->max_parallel > 0) {
 		put_int(o, "max_parallel", s->max_parallel);
 	}
