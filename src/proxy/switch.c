@@ -202,6 +202,12 @@ static int do_switch(struct proxy *p, const struct proxy_service *full,
 	proxy_turn_fini(&p->undo_turn);
 	remember(p, change, &p->undo);
 	proxy_turn_of_state(&p->undo_turn, &p->state);
+	if (proxy_flips(p, full)) {
+		/* Taken back, the other slot holds what is tried now, and its requests in flight.
+		 */
+		strvec_fini(&p->undo_turn.draining);
+		strvec_copy(&p->undo_turn.draining, &full->live);
+	}
 	p->can_undo = true;
 	int rc =
 		p->driver->slots ? load_and_turn(p, full, change, err) : load_files(p, change, err);
