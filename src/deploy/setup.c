@@ -12,10 +12,15 @@
 #define PROBE_TIMEOUT_MS   15000
 #define INSTALL_TIMEOUT_MS (15 * 60 * 1000)
 
-/* Says "docker" when there is one, else the distribution's name. */
+/*
+ * Says "docker" when there is one, "silent" and the distribution's name when its daemon does not
+ * answer this user, else "none" and that name.
+ */
 static const char probe_script[] =
-	"if command -v docker >/dev/null 2>&1 || [ -S /var/run/docker.sock ]; then echo docker; "
-	"else . /etc/os-release 2>/dev/null; echo \"none ${ID:-unknown} ${ID_LIKE:-}\"; fi";
+	"if docker version >/dev/null 2>&1; then echo docker; exit; fi; "
+	"if command -v docker >/dev/null 2>&1 || [ -S /var/run/docker.sock ]; then s=silent; "
+	"else s=none; fi; "
+	". /etc/os-release 2>/dev/null; echo \"$s ${ID:-unknown} ${ID_LIKE:-}\"";
 
 /*
  * As root or by sudo without a password.  The distribution's own package: no stranger's key or
@@ -26,7 +31,11 @@ static const char install_script[] =
 	"export DEBIAN_FRONTEND=noninteractive; "
 	"$s apt-get update -q && $s apt-get install -y -q --no-install-recommends docker.io; "
 	"if [ \"$(id -u)\" != 0 ]; then $s usermod -aG docker \"$(id -un)\"; fi; "
-	"if [ -d /run/systemd/system ]; then $s systemctl enable --now docker; fi";
+	"if [ -d /run/systemd/system ]; then $s systemctl enable --now docker; "
+	"elif [ ! -S /var/run/docker.sock ]; then $s service docker start; fi; "
+	"i=0; until $s docker version >/dev/null 2>&1; do "
+	"i=$((i + 1)); [ $i -lt 60 ] || { echo 'dockerd does not answer' >&2; exit 1; }; sleep 0.5; "
+	"done";
 
 struct setup {
 	bool install;
@@ -67,6 +76,9 @@ static int prepare(struct deployment *d, struct target *t, void *ctx, struct err
 	}
 	if (str_starts(str_c(&out), "docker")) {
 		return 0;
+	}
+	if (str_starts(str_c(&out), "silent") && !s->install) {
+		return 0; /* whoever needs it says what is wrong with it */
 	}
 	bool known = strstr(str_c(&out), "debian") || strstr(str_c(&out), "ubuntu");
 	if (!known || !s->install) {
