@@ -38,6 +38,7 @@ struct host {
 
 	/* The rest is the dialer's own (host.c). */
 	pthread_mutex_t lock;
+	pthread_mutex_t files_lock;       /* held while the file client is opened; before `lock` */
 	struct ssh_pending *first_docker; /* begun with the session, taken by the first dial */
 	struct ssh_pending *first_sftp;
 	char *socket;      /* Docker's socket there; NULL: the usual one */

@@ -98,6 +98,11 @@ struct sftp_op *sftp_chmod(struct sftp_batch *b, const char *path, mode_t mode);
 struct sftp_op *sftp_utime(struct sftp_batch *b, const char *path, uint32_t mtime);
 /* What follows begins when all before is over. */
 void sftp_barrier(struct sftp_batch *b);
+/*
+ * The next operation is sent right behind the last request of the one queued before it: the server
+ * works in order.  It saves a round trip, and happens even when that one fails.
+ */
+void sftp_follow(struct sftp_batch *b);
 
 /*
  * Runs what is queued.  -1 only when the connection failed or was cancelled; operations that the

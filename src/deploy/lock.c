@@ -146,6 +146,16 @@ static char *owner_file(const struct sftp_op *list, const char *dir)
 	return NULL;
 }
 
+/* Whose disk was full when it took the lock, and who could not give it back any more. */
+static void unknown_owner(const char *token, struct lock_owner *o)
+{
+	snprintf(o->token, sizeof(o->token), "%.32s", token);
+	o->performer = xstrdup("?");
+	o->host = xstrdup("?");
+	o->command = xstrdup("?");
+	o->machine = xstrdup("");
+}
+
 static void judge(struct lock_owner *owner, uint32_t beat, uint32_t server_now)
 {
 	owner->silent_s = server_now > beat ? (long)(server_now - beat) : 0;
@@ -167,7 +177,10 @@ static int read_file(struct sftp_batch *b, const char *dir, const char *path, ui
 	if (text->status == SFTP_NOENT) {
 		return 0;
 	}
-	if (text->status != SFTP_OK || lock_owner_parse(text->data.p, text->data.len, owner) < 0) {
+	if (text->status == SFTP_OK && text->data.len == 0) {
+		unknown_owner(token, owner);
+	} else if (text->status != SFTP_OK ||
+		   lock_owner_parse(text->data.p, text->data.len, owner) < 0) {
 		error_set(err, ERROR_REMOTE, "the lock '%s' is damaged", path);
 		return error_hint(err, "deploy lock release removes it");
 	}
@@ -249,15 +262,18 @@ static int try_acquire(const struct lock_request *req, struct lock *l, struct sf
 	CLEANUP_FREE char *made = xasprintf("%s/lock.%s", l->dir, l->token);
 	CLEANUP_FREE char *owner = xasprintf("%s/%s.json", made, l->token);
 	CLEANUP_FREE char *lock = xasprintf("%s/lock", l->dir);
+	CLEANUP_FREE char *ours = xasprintf("%s/%s.json", lock, l->token);
 	if (!text) {
 		return error_set(err, ERROR_INTERNAL, "describe the owner of the lock");
 	}
 	struct sftp_batch *b = beside ? beside : sftp_batch_new(l->host->sftp);
 	struct sftp_op *dir = sftp_mkdirs(b, made, 0700);
 	struct sftp_op *written = sftp_append(b, owner, text, strlen(text), 0600);
-	sftp_barrier(b);
+	/* In the same flight as the owner's text; when that could not be written, it is undone. */
+	sftp_follow(b);
 	struct sftp_op *renamed = sftp_rename(b, made, lock);
 	/* The server works in order: this is how it was when we had the lock already. */
+	sftp_follow(b);
 	struct sftp_op *watched = req->watch ? sftp_stat(b, req->watch) : NULL;
 	struct sftp_op *list = sftp_list(b, l->dir, LOCK_DIR_MAX);
 	int result = sftp_run(b, LOCK_IO_MS, err);
@@ -277,6 +293,10 @@ static int try_acquire(const struct lock_request *req, struct lock *l, struct sf
 	}
 	if (result != 1) {
 		struct error ignored = {0};
+		if (renamed->status == SFTP_OK) {
+			sftp_remove(b, ours);
+			sftp_rmdir(b, lock);
+		}
 		sftp_rmtree(b, made, LOCK_TREE_MAX);
 		if (sftp_run(b, LOCK_IO_MS, &ignored) < 0) {
 			ui_debug(req->host->ui, req->host->name, "lock: %s", ignored.text);

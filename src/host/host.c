@@ -20,6 +20,7 @@ static struct host *host_new(const char *name, struct ui *ui)
 	h->name = xstrdup(name);
 	h->ui = ui;
 	pthread_mutex_init(&h->lock, NULL);
+	pthread_mutex_init(&h->files_lock, NULL);
 	return h;
 }
 
@@ -70,8 +71,10 @@ struct host *host_connect(const struct host_request *req, struct error *err)
 	struct host *h = host_new(req->name, req->ui);
 	h->ssh = session;
 	if (!req->shell_only) {
-		h->first_docker = ssh_open_unix_start(session, DOCKER_SOCKET);
+		/* Files first: their channel takes a round trip more to be of use, and sshd sends
+		 * without Nagle's delay once a session channel runs something. */
 		h->first_sftp = ssh_subsystem_start(session, "sftp");
+		h->first_docker = ssh_open_unix_start(session, DOCKER_SOCKET);
 	}
 	h->docker = docker_new(&(struct docker_dialer){dial_docker, h}, h->name);
 	return h;
@@ -132,6 +135,7 @@ void host_close(struct host *h)
 	}
 	vec_fini(&h->local);
 	docker_info_fini(&h->info);
+	pthread_mutex_destroy(&h->files_lock);
 	pthread_mutex_destroy(&h->lock);
 	free(h->socket);
 	free(h->home);
@@ -143,7 +147,7 @@ void host_close(struct host *h)
 int host_files(struct host *h, struct error *err)
 {
 	int result = 0;
-	pthread_mutex_lock(&h->lock);
+	pthread_mutex_lock(&h->files_lock);
 	if (!h->sftp) {
 		struct ssh_pending *pending = h->first_sftp;
 		h->first_sftp = NULL;
@@ -151,7 +155,7 @@ int host_files(struct host *h, struct error *err)
 				  : ssh_sftp_open(h->ssh, err);
 		result = h->sftp ? 0 : -1;
 	}
-	pthread_mutex_unlock(&h->lock);
+	pthread_mutex_unlock(&h->files_lock);
 	return result;
 }
 

@@ -280,6 +280,11 @@ void sftp_barrier(struct sftp_batch *b)
 	b->group++;
 }
 
+void sftp_follow(struct sftp_batch *b)
+{
+	b->follow = true;
+}
+
 static bool group_done(const struct sftp_batch *b, int group)
 {
 	for (const struct op *op = b->ops; op != NULL; op = op->next) {
@@ -294,11 +299,25 @@ static bool group_done(const struct sftp_batch *b, int group)
 static bool needs_version(const struct sftp_batch *b, int group)
 {
 	for (const struct op *op = b->ops; op != NULL; op = op->next) {
-		if (op->group == group && !op->started && op->kind == OP_RENAME) {
+		/* One that follows is sent after an answer, and the version's came before that. */
+		if (op->group == group && !op->started && op->kind == OP_RENAME && !op->follows) {
 			return true;
 		}
 	}
 	return false;
+}
+
+static void start_group(struct sftp_batch *b, int group)
+{
+	const struct op *before = NULL;
+
+	for (struct op *op = b->ops; op != NULL; before = op, op = op->next) {
+		bool held = op->follows && before != NULL && !before->sent && !before->done;
+		if (op->group == group && !op->started && !held) {
+			op->started = true;
+			sftp_op_start(op);
+		}
+	}
 }
 
 static int run_group(struct sftp_batch *b, int group, int64_t deadline, struct error *err)
@@ -308,13 +327,7 @@ static int run_group(struct sftp_batch *b, int group, int64_t deadline, struct e
 			return -1;
 		}
 	}
-	for (struct op *op = b->ops; op != NULL; op = op->next) {
-		if (op->group == group && !op->started) {
-			op->started = true;
-			sftp_op_start(op);
-		}
-	}
-	while (!group_done(b, group)) {
+	for (start_group(b, group); !group_done(b, group); start_group(b, group)) {
 		if (turn(b->f, deadline, err) < 0) {
 			return -1;
 		}

@@ -175,6 +175,7 @@ static void ask_writes(struct op *op)
 		op->handle_len = 0;
 	} else {
 		sftp_ask_handle(op, FXP_FSTAT, TAG_STAT);
+		op->sent = true;
 	}
 }
 

@@ -31,6 +31,13 @@ static bool list_take(struct op *op, const struct sftp_reply *r)
 	return true;
 }
 
+static void list_ahead(struct op *op)
+{
+	for (int i = 0; i < LISTS_AHEAD; i++) {
+		sftp_ask_handle(op, FXP_READDIR, TAG_LIST);
+	}
+}
+
 void sftp_list_answer(struct op *op, const struct sent *sent, const struct sftp_reply *r)
 {
 	if (sent->tag == TAG_OPEN) {
@@ -41,15 +48,16 @@ void sftp_list_answer(struct op *op, const struct sent *sent, const struct sftp_
 		}
 		memcpy(op->handle, r->data, r->len);
 		op->handle_len = r->len;
-		for (int i = 0; i < LISTS_AHEAD; i++) {
-			sftp_ask_handle(op, FXP_READDIR, TAG_LIST);
-		}
+		list_ahead(op);
 		return;
 	}
 	bool end = r->type == FXP_STATUS && r->code == FX_EOF;
 	if (r->type == FXP_NAME && !op->failing && op->stage != TAG_LIST) {
 		if (list_take(op, r)) {
-			sftp_ask_handle(op, FXP_READDIR, TAG_LIST);
+			/* A short folder ends with the answer that is on its way. */
+			if (op->outstanding == 0) {
+				list_ahead(op);
+			}
 		} else {
 			op->failing = true;
 			op->failed = UINT32_MAX;

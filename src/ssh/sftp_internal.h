@@ -49,7 +49,9 @@ struct op {
 	struct op *next;
 	struct ssh_sftp *f;
 	enum op_kind kind;
-	int group; /* barriers before it */
+	int group;    /* barriers before it */
+	bool follows; /* begins when the one before it has sent all */
+	bool sent;    /* nothing more is sent but to close or to mend */
 	char *path;
 	char *other; /* rename: to; write: the temporary file */
 	struct str payload;
@@ -105,6 +107,7 @@ struct sftp_batch {
 	struct op *ops;
 	struct op **tail;
 	int group;
+	bool follow; /* the next operation follows */
 };
 
 /* A request: begin, put its fields, end. */

@@ -231,6 +231,8 @@ static void setstat_start(struct op *op)
 
 void sftp_op_start(struct op *op)
 {
+	op->sent = op->kind != OP_READ && op->kind != OP_LIST && op->kind != OP_RMTREE &&
+		   op->kind != OP_WRITE && op->kind != OP_APPEND;
 	switch (op->kind) {
 	case OP_READ:
 		sftp_ask_open(op, op->path, FXF_READ);

@@ -32,6 +32,8 @@ static struct op *queue(struct sftp_batch *b, enum op_kind kind, const char *pat
 	op->f = b->f;
 	op->kind = kind;
 	op->group = b->group;
+	op->follows = b->follow && b->ops != NULL;
+	b->follow = false;
 	op->path = xstrdup(path);
 	str_init(&op->pub.data, STR_MAX_LINE);
 	str_init(&op->message, 512);

@@ -142,6 +142,17 @@ owner_elsewhere() { # SECONDS
 	assert_serves "version 2" "http://$H2_IP/" "$VHOST"
 }
 
+@test "a lock whose owner could write nothing is taken over when it has been silent for 30 s (fake)" {
+	local lock
+	lock=$(state)/lock
+	deploy_ok push
+	on h1 "mkdir $lock && : >$lock/0123456789abcdef0123456789abcdef.json"
+	deploy_fails 7 push --force
+	on h1 "touch -d '40 seconds ago' $lock/*.json"
+	deploy_ok push --force
+	assert_equal "$(on h1 ls "$(state)" | grep -E 'lock|beat' || true)" "" "left over"
+}
+
 @test "an owner that is alive but slow keeps its lock" {
 	local beats
 	push_standing

@@ -286,6 +286,31 @@ static void small_operations(void **state)
 	sftp_batch_free(b);
 }
 
+/* In order without waiting for answers, and whatever became of the one before. */
+static void what_follows_is_sent_behind(void **state)
+{
+	(void)state;
+	NEED_SSHD();
+	struct sftp_batch *b = sftp_batch_new(client);
+	sftp_mkdirs(b, at("made"), 0700);
+	sftp_append(b, at("made/text"), "whole", 5, 0600);
+	sftp_follow(b);
+	struct sftp_op *renamed = sftp_rename(b, at("made"), at("renamed"));
+	sftp_follow(b);
+	struct sftp_op *seen = sftp_stat(b, at("renamed/text"));
+	run_well(b);
+	assert_int_equal(renamed->status, SFTP_OK);
+	assert_int_equal(seen->attrs.size, 5);
+	struct sftp_op *refused = sftp_append(b, at("nowhere/text"), "x", 1, 0600);
+	sftp_follow(b);
+	renamed = sftp_rename(b, at("renamed"), at("again"));
+	run(b);
+	assert_int_equal(refused->status, SFTP_NOENT);
+	assert_int_equal(renamed->status, SFTP_OK);
+	assert_true(fs_exists(at("again/text")));
+	sftp_batch_free(b);
+}
+
 static void first_batch_may_rename(void **state)
 {
 	(void)state;
@@ -416,6 +441,7 @@ int main(void)
 		cmocka_unit_test(full_disk_is_told),
 		cmocka_unit_test(tree_is_removed),
 		cmocka_unit_test(small_operations),
+		cmocka_unit_test(what_follows_is_sent_behind),
 		cmocka_unit_test(first_batch_may_rename),
 		cmocka_unit_test(lost_connection_skips),
 		cmocka_unit_test(no_subsystem_is_told),
