@@ -59,10 +59,14 @@ void docker_container_list_fini(struct docker_container_list *l);
 /* *id (may be NULL) is the caller's. 404 is a missing image, 409 a taken name. */
 ERROR_CHECKED int docker_container_create(
 	struct docker *d, const struct docker_container_spec *s, char **id, struct error *err);
-/* Create, connect to further networks, and start, in one round trip. When it was created but did
- * not start, it is left (the caller looks at its state, then removes it). */
+/*
+ * Create, connect to further networks, and start, in one round trip. When it was created but did
+ * not start, it is left (the caller looks at its state, then removes it).  *seen (may be NULL) is
+ * how it is right after the start, asked for in the same round trip; without an id: unknown.
+ */
 ERROR_CHECKED int docker_container_run(struct docker *d, const struct docker_container_spec *s,
-	const struct strvec *more_networks, char **id, struct error *err);
+	const struct strvec *more_networks, char **id, struct docker_container *seen,
+	struct error *err);
 
 /* Started (or stopped) already is success. */
 ERROR_CHECKED int docker_container_start(struct docker *d, const char *name, struct error *err);
@@ -79,6 +83,11 @@ ERROR_CHECKED int docker_container_rename(
 /* policy as in the spec. */
 ERROR_CHECKED int docker_container_update_restart(
 	struct docker *d, const char *name, const char *policy, int max_retries, struct error *err);
+/* The same, and a start or stop, in one round trip. `seen` as in docker_container_run(). */
+ERROR_CHECKED int docker_container_update_start(struct docker *d, const char *name,
+	const char *policy, struct docker_container *seen, struct error *err);
+ERROR_CHECKED int docker_container_update_stop(
+	struct docker *d, const char *name, const char *policy, int timeout_s, struct error *err);
 /* Not there is success. volumes: its anonymous ones too. */
 ERROR_CHECKED int docker_container_remove(
 	struct docker *d, const char *name, bool force, bool volumes, struct error *err);

@@ -22,7 +22,7 @@ int docker_container_list(struct docker *d, bool all, const struct docker_filter
 	return docker_lookup_path(d, DOCKER_LOOKUP_CONTAINERS, str_c(&path), NULL, out, err);
 }
 
-static void create_path(const struct docker_container_spec *s, struct str *out)
+void docker_create_path(const struct docker_container_spec *s, struct str *out)
 {
 	str_add(out, "/containers/create");
 	if (s->name) {
@@ -44,7 +44,7 @@ int docker_container_create(
 	CLEANUP_STR struct str path = STR_INIT(DOCKER_MAX_PATH);
 	CLEANUP_JSON json_t *j = NULL;
 	struct docker_body body = {0};
-	create_path(s, &path);
+	docker_create_path(s, &path);
 	int rc = docker_container_spec_body(s, &body, err);
 	if (rc == 0) {
 		struct docker_op op = {.method = "POST",
@@ -62,77 +62,6 @@ int docker_container_create(
 		*id = docker_js(j, "Id");
 	}
 	return 0;
-}
-
-/* The answers of create, connect.. and start; the first error counts. */
-static int run_result(const struct docker_container_spec *s, struct docker_op *ops, size_t n,
-	const struct strvec *more, struct error *err)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (ops[i].err.kind == ERROR_NONE) {
-			continue;
-		}
-		*err = ops[i].err;
-		if (i > 0 && i < n - 1) {
-			return error_wrap(err, "connect container '%s' to network '%s'", s->name,
-				more->p[i - 1]);
-		}
-		return error_wrap(err, "%s container '%s'", i == 0 ? "create" : "start", s->name);
-	}
-	return 0;
-}
-
-int docker_container_run(struct docker *d, const struct docker_container_spec *s,
-	const struct strvec *more_networks, char **id, struct error *err)
-{
-	size_t nets = more_networks ? more_networks->len : 0;
-	size_t n = nets + 2;
-	struct docker_body body = {0};
-	if (!s->name) {
-		return error_set(err, ERROR_INTERNAL, "a container to run needs a name");
-	}
-	if (docker_container_spec_body(s, &body, err) != 0) {
-		return error_wrap(err, "create container '%s'", s->name);
-	}
-	struct docker_op *ops = xcalloc(n, sizeof(*ops));
-	char **paths = xcalloc(n, sizeof(*paths));
-	char **bodies = xcalloc(n, sizeof(*bodies));
-	for (size_t i = 0; i < n; i++) {
-		struct str path = STR_INIT(DOCKER_MAX_PATH);
-		if (i == 0) {
-			create_path(s, &path);
-		} else if (i < n - 1) {
-			docker_path(&path, "/networks/", more_networks->p[i - 1], "/connect");
-			CLEANUP_JSON json_t *j = docker_connect_body(s->name, &s->network_aliases);
-			bodies[i] = json_text(j);
-		} else {
-			docker_path(&path, "/containers/", s->name, "/start");
-		}
-		paths[i] = str_take(&path);
-		ops[i] = (struct docker_op){.method = "POST",
-			.path = paths[i],
-			.body = i == 0 ? body.p : bodies[i],
-			.body_len = i == 0      ? body.len
-				    : bodies[i] ? strlen(bodies[i])
-						: 0,
-			.timeout_ms = 2 * docker_head_ms(d)};
-	}
-	int rc = docker_run_ops(d, ops, n, err);
-	if (id && ops[0].done && ops[0].err.kind == ERROR_NONE) {
-		*id = docker_js(ops[0].json, "Id");
-	}
-	rc = rc == 0 ? run_result(s, ops, n, more_networks, err)
-		     : error_wrap(err, "run container '%s'", s->name);
-	docker_body_fini(&body);
-	docker_ops_fini(ops, n);
-	for (size_t i = 0; i < n; i++) {
-		free(paths[i]);
-		free(bodies[i]);
-	}
-	free(paths);
-	free(bodies);
-	free(ops);
-	return rc;
 }
 
 /* POST or DELETE on a container, without a body. ok: a status that is success besides. */
@@ -159,8 +88,7 @@ int docker_container_start(struct docker *d, const char *name, struct error *err
 	return 0;
 }
 
-/* "?t=10" or ""; *wait_ms: how long the answer may take. */
-static void stop_suffix(
+void docker_stop_suffix(
 	struct docker *d, const char *verb, int timeout_s, struct str *out, int *wait_ms)
 {
 	str_addf(out, "/%s", verb);
@@ -177,7 +105,7 @@ int docker_container_stop(struct docker *d, const char *name, int timeout_s, str
 {
 	CLEANUP_STR struct str suffix = STR_INIT(64);
 	int wait_ms;
-	stop_suffix(d, "stop", timeout_s, &suffix, &wait_ms);
+	docker_stop_suffix(d, "stop", timeout_s, &suffix, &wait_ms);
 	if (action(d, "POST", name, str_c(&suffix), wait_ms, 304, err) != 0) {
 		return error_wrap(err, "stop container '%s'", name);
 	}
@@ -188,7 +116,7 @@ int docker_container_restart(struct docker *d, const char *name, int timeout_s, 
 {
 	CLEANUP_STR struct str suffix = STR_INIT(64);
 	int wait_ms;
-	stop_suffix(d, "restart", timeout_s, &suffix, &wait_ms);
+	docker_stop_suffix(d, "restart", timeout_s, &suffix, &wait_ms);
 	if (action(d, "POST", name, str_c(&suffix), wait_ms, 0, err) != 0) {
 		return error_wrap(err, "restart container '%s'", name);
 	}
@@ -277,7 +205,7 @@ int docker_container_dispose(struct docker *d, const struct strvec *names, int t
 		CLEANUP_STR struct str suffix = STR_INIT(64);
 		struct str path = STR_INIT(DOCKER_MAX_PATH);
 		int wait_ms;
-		stop_suffix(d, "stop", timeout_s, &suffix, &wait_ms);
+		docker_stop_suffix(d, "stop", timeout_s, &suffix, &wait_ms);
 		docker_path(&path, "/containers/", names->p[i / 2],
 			i % 2 == 0 ? str_c(&suffix)
 			: volumes  ? "?v=1"

@@ -105,6 +105,11 @@ void docker_path(struct str *out, const char *prefix, const char *name, const ch
 void docker_query(struct str *out, const char *key, const char *value); /* adds ?key=value or & */
 void docker_query_int(struct str *out, const char *key, int64_t value);
 void docker_query_filters(struct str *out, const struct docker_filters *filters);
+/* "/containers/create?..." */
+void docker_create_path(const struct docker_container_spec *s, struct str *out);
+/* "/<verb>?t=10", or without t for the container's own; *wait_ms: how long the answer may take. */
+void docker_stop_suffix(
+	struct docker *d, const char *verb, int timeout_s, struct str *out, int *wait_ms);
 /* X-Registry-Auth (nothing when auth is NULL); end it with docker_headers_fini, which zeroes. */
 void docker_add_auth(struct strmap *headers, const struct docker_auth *auth);
 void docker_add_auths(struct strmap *headers, const struct docker_auth *auths, size_t n);

@@ -350,7 +350,7 @@ static int wait_ready(struct proxy *p, struct error *err)
 static int create(struct proxy *p, const struct docker_container_spec *spec, struct error *err)
 {
 	CLEANUP_FREE char *id = NULL;
-	if (docker_container_run(p->host->docker, spec, NULL, &id, err) < 0) {
+	if (docker_container_run(p->host->docker, spec, NULL, &id, NULL, err) < 0) {
 		struct error ignored = {0};
 		/* Only what was made here: the name may be taken. */
 		if (id && docker_container_remove(p->host->docker, id, true, true, &ignored) < 0) {
