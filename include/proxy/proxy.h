@@ -22,17 +22,20 @@
  *                             other services are there]
  *   proxy_stage(p, svc)       conflicts, certificates, files; validation by the proxy itself when
  *                             more than the upstreams changed; nothing that serves is touched
- * [about 7, beside the health watch; 6 more with validation].  Give it the names that the switch
- * will have: else the switch does it. proxy_probe(p, name)      each candidate answers through the
- * proxy [2; beside the health watch] proxy_counts_begin(p)     [1] proxy_switch(p, svc)      caddy:
- * one folder made or removed, then verified [2]; nginx: rename, HUP, old workers stopped accepting,
- * verified [8]; else put back proxy_drain(p, ...)       [2, then as long as requests are in flight]
- *   proxy_counts_end(p)       [3]
+ * [about 5, beside the start; 6 more with validation].  Give it the names that the switch will
+ * have: else the switch does it. proxy_counts_begin(p)     [1] proxy_ready(p)            the
+ * probe's connection is opened beside other work proxy_probe(p, name)      each candidate answers
+ * through the proxy [1; 2 without proxy_ready()] proxy_switch(p, svc)      caddy: one folder made
+ * or removed, then verified [2]; nginx: rename, HUP, old workers stopped accepting, verified [8];
+ * else put back proxy_drain(p, ...)       [1 to 2, then as long as requests are in flight]
+ *   proxy_counts_end(p)       [1; 2 more when there were requests]
  *   proxy_close(p)
  *
  * Killed between any two steps: users are served by the old or the new containers, both of which
  * still run; what is on disk was validated before it got there.  With caddy the disk is always what
- * runs; with nginx proxy_running() tells whether it is, and proxy_switch() mends it.
+ * runs; with nginx proxy_running() tells whether it is, and proxy_switch() mends it.  With caddy a
+ * switch survives a power cut once any file of that file system was fsynced: the caller's record of
+ * it does that.
  */
 #pragma once
 
@@ -139,6 +142,9 @@ ERROR_CHECKED char *proxy_render(
  * new configuration.  Nothing that serves is touched.
  */
 ERROR_CHECKED int proxy_stage(struct proxy *p, const struct proxy_service *svc, struct error *err);
+
+/* Begins the connection of the next proxy_probe() beside other work. */
+void proxy_ready(struct proxy *p);
 
 struct proxy_answer {
 	int status; /* HTTP; 0: none came */

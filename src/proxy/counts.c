@@ -114,12 +114,15 @@ int proxy_counts_end(struct proxy *p, struct proxy_counts *c, struct error *err)
 	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
 	memset(c, 0, sizeof(*c));
 	assert(p->counting);
-	const struct sftp_op *now = sftp_stat(b, path);
-	const struct sftp_op *list = sftp_list(b, dir, 256);
+	const struct sftp_op *now = sftp_stat(b, path), *list = NULL;
 	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
 	uint64_t size = rc == 0 && now->status == SFTP_OK ? now->attrs.size : 0;
 	uint64_t from = p->log_offset;
-	const struct sftp_entry *old = size < from ? rotated(list, from) : NULL;
+	if (rc == 0 && size < from) {
+		list = sftp_list(b, dir, 256);
+		rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
+	}
+	const struct sftp_entry *old = rc == 0 && list ? rotated(list, from) : NULL;
 
 	if (rc == 0 && old) {
 		c->partial = old->attrs.size - from > COUNT_MAX;

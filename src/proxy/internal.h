@@ -50,8 +50,6 @@ struct proxy {
 	bool unsure; /* it may run something else than the files say: load in any case */
 	struct proxy_turn undo_turn;
 	char *filled; /* what lies in the slot that is not live; NULL: nothing that we know of */
-	pthread_t settler;
-	bool settling;
 	struct ssh_pending *pending;
 	const char *pending_socket;
 	/* nginx: the master and its workers before the reload, as the host sees them. */
@@ -134,9 +132,6 @@ void proxy_turn_of_service(
 	struct proxy_turn *t, const struct proxy *p, const struct proxy_service *full);
 void proxy_turn_into_state(const struct proxy_turn *t, struct proxy_state *st);
 void proxy_turn_fini(struct proxy_turn *t);
-/* Makes a turn survive a power cut, beside other work; end waits for it. */
-void proxy_settle_begin(struct proxy *p);
-void proxy_settle_end(struct proxy *p);
 
 /* proxy.c: what a switch needs of it. */
 char *proxy_fragment_path(const struct proxy *p);               /* the caller frees */

@@ -187,7 +187,6 @@ void proxy_close(struct proxy *p)
 	if (!p) {
 		return;
 	}
-	proxy_settle_end(p);
 	proxy_unprepare(p);
 	VEC_FOREACH (&p->others, i) {
 		free(p->others.p[i].key);
@@ -494,6 +493,11 @@ int proxy_stage(struct proxy *p, const struct proxy_service *svc, struct error *
 	proxy_files_fini(&write);
 	proxy_completed_fini(&full);
 	return rc < 0 ? host_error(p->host, err) : 0;
+}
+
+void proxy_ready(struct proxy *p)
+{
+	proxy_prepare(p, "probe.sock");
 }
 
 int proxy_probe(struct proxy *p, const struct proxy_service *svc, const char *name,

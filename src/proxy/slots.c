@@ -23,8 +23,8 @@
 #include "internal.h"
 
 #include "util/json.h"
-#include "util/thread.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_PAGE ((size_t)64 << 10)
@@ -129,39 +129,88 @@ static char *set_text(const struct proxy *p, const struct proxy_service *full)
 	return json_text(j);
 }
 
+/*
+ * Empties a slot that holds what its state.json says, in the flight that fills it.  The returned
+ * operation fails when there is more.
+ */
+static const struct sftp_op *queue_clear(
+	const struct proxy *p, struct sftp_batch *b, const char *folder)
+{
+	const struct strvec *names = &p->state.draining;
+	CLEANUP_FREE char *state = xasprintf("%s/state.json", folder);
+
+	sftp_remove(b, state);
+	for (size_t i = 0; p->state.present && i < names->len; i++) {
+		CLEANUP_FREE char *dir = xasprintf("%s/%zu", folder, i);
+		CLEANUP_FREE char *name = xasprintf("%s/%s", dir, names->p[i]);
+		sftp_remove(b, name);
+		sftp_rmdir(b, dir);
+	}
+	return sftp_rmdir(b, folder);
+}
+
+static int fill(struct proxy *p, const struct proxy_service *full, const char *text,
+	const char *folder, bool *clear, struct error *err)
+{
+	CLEANUP_FREE char *state = xasprintf("%s/state.json", folder);
+	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
+	struct sftp_op **made = xcalloc(2 * full->live.len + 1, sizeof(struct sftp_op *));
+	size_t n = 0;
+
+	const struct sftp_op *gone = queue_clear(p, b, folder);
+	for (size_t i = 0; i < full->live.len; i++) {
+		CLEANUP_FREE char *one = xasprintf("%s/%zu", folder, i);
+		CLEANUP_FREE char *name = xasprintf("%s/%s", one, full->live.p[i]);
+		made[n++] = sftp_mkdirs(b, one, 0700);
+		made[n++] = sftp_append(b, name, "", 0, 0600);
+	}
+	made[n++] = sftp_write(b, state, text, strlen(text), 0600);
+	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
+	*clear = rc == 0 && (gone->status == SFTP_OK || gone->status == SFTP_NOENT);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		if (made[i]->status != SFTP_OK) {
+			*err = made[i]->error;
+			rc = -1;
+		}
+	}
+	free(made);
+	sftp_batch_free(b);
+	return rc;
+}
+
+static int remove_folder(struct proxy *p, const char *folder, struct error *err)
+{
+	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
+	sftp_rmtree(b, folder, 1024);
+	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
+	rc = rc == 0 ? sftp_check(b, err) : rc;
+	sftp_batch_free(b);
+	return rc;
+}
+
 int proxy_slots_fill(struct proxy *p, const struct proxy_service *full, struct error *err)
 {
 	CLEANUP_FREE char *text = set_text(p, full);
 	CLEANUP_FREE char *folder = slot_path(p, letters[full->slot]);
-	CLEANUP_FREE char *state = xasprintf("%s/state.json", folder);
-	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
+	struct error first = {0};
+	bool clear = false;
 
 	free(p->filled);
 	p->filled = NULL;
-	const struct sftp_op *gone = sftp_rmtree(b, folder, 1024);
-	sftp_barrier(b);
-	for (size_t i = 0; i < full->live.len; i++) {
-		CLEANUP_FREE char *one = xasprintf("%s/%zu", folder, i);
-		sftp_mkdirs(b, one, 0700);
+	int rc = fill(p, full, text, folder, &clear, &first);
+	/* More lay there than is known (a push was interrupted): a name too many would be served.
+	 */
+	if (!clear && first.kind != ERROR_INTERRUPTED && first.kind != ERROR_CONNECT) {
+		first = (struct error){0};
+		rc = remove_folder(p, folder, &first);
+		rc = rc == 0 ? fill(p, full, text, folder, &clear, &first) : rc;
 	}
-	sftp_barrier(b);
-	for (size_t i = 0; i < full->live.len; i++) {
-		CLEANUP_FREE char *name = xasprintf("%s/%zu/%s", folder, i, full->live.p[i]);
-		sftp_append(b, name, "", 0, 0600);
-	}
-	sftp_write(b, state, text, strlen(text), 0600);
-	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
-	struct error first = {0};
-	/* The first operation may find nothing to remove. */
-	if (rc == 0 && gone->status != SFTP_NOENT && sftp_check(b, &first) < 0) {
+	if (rc < 0) {
 		*err = first;
-		rc = -1;
+		return -1;
 	}
-	sftp_batch_free(b);
-	if (rc == 0) {
-		p->filled = xasprintf("%d %s", full->slot, text);
-	}
-	return rc;
+	p->filled = xasprintf("%d %s", full->slot, text);
+	return 0;
 }
 
 bool proxy_slots_filled(const struct proxy *p, const struct proxy_service *full)
@@ -264,36 +313,4 @@ void proxy_slots_remove(struct proxy *p, struct sftp_batch *b)
 {
 	CLEANUP_FREE char *folder = slot_path(p, "");
 	sftp_rmtree(b, folder, 4096);
-}
-
-/*
- * A folder's new entry is on disk only once the journal is: an fsync of any file of that file
- * system does it.  Beside the verification and the drain, since it takes three round trips.
- */
-static void *settle(void *arg)
-{
-	struct proxy *p = arg;
-	struct error ignored = {0};
-	CLEANUP_FREE char *path = slot_path(p, "settled");
-	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
-	sftp_write(b, path, "", 0, 0600);
-	if (sftp_run(b, PROXY_TIMEOUT_MS, &ignored) < 0) {
-		ui_debug(p->host->ui, p->host->name, "could not sync: %s", ignored.text);
-	}
-	sftp_batch_free(b);
-	return NULL;
-}
-
-void proxy_settle_begin(struct proxy *p)
-{
-	proxy_settle_end(p);
-	p->settling = thread_start(&p->settler, settle, p) == 0;
-}
-
-void proxy_settle_end(struct proxy *p)
-{
-	if (p->settling) {
-		pthread_join(p->settler, NULL);
-		p->settling = false;
-	}
 }

@@ -187,7 +187,6 @@ static int load_and_turn(struct proxy *p, const struct proxy_service *full,
 	}
 	if (rc == 0) {
 		proxy_turn_into_state(&turn, &p->state);
-		proxy_settle_begin(p);
 	}
 	free(p->filled);
 	p->filled = NULL;
@@ -217,6 +216,8 @@ static int do_switch(struct proxy *p, const struct proxy_service *full,
 	if (rc < 0) {
 		p->can_undo = false;
 		put_back(p, &p->undo, err);
+	} else if (p->driver->slots) {
+		proxy_prepare(p, "admin.sock"); /* for the drain, beside the caller's record */
 	}
 	return rc;
 }
@@ -247,7 +248,6 @@ int proxy_switch_back(struct proxy *p, struct error *err)
 	if (!p->can_undo) {
 		return 0;
 	}
-	proxy_settle_end(p);
 	int rc = take_back(p, &p->undo, err);
 	p->can_undo = rc < 0;
 	return rc < 0 ? host_error(p->host, err) : 0;
@@ -273,7 +273,6 @@ int proxy_drain(
 		}
 		int64_t now = clock_mono_ms();
 		if (*left == 0 || now >= until) {
-			proxy_settle_end(p);
 			return 0;
 		}
 		clock_sleep_ms(until - now < pause ? (int)(until - now) : pause);
