@@ -3,6 +3,7 @@
 #pragma once
 
 #include "deploy/deployment.h"
+#include "docker/container.h"
 #include "docker/spec.h"
 
 struct target;
@@ -37,6 +38,10 @@ char *container_digest(
 /* Starts one that may be old: when its network was made anew since, it is connected to that. */
 ERROR_CHECKED int container_start(
 	struct docker *docker, const char *name, const char *network, struct error *err);
+/* The same as a new candidate, which does not come back by itself; *seen: how it is then, when that
+ * is known (an id). The caller frees. */
+ERROR_CHECKED int container_revive(struct docker *docker, const char *name, const char *network,
+	struct docker_container *seen, struct error *err);
 
 /*
  * A live container comes back whatever happens to it or to dockerd ("always": Docker 20.10 leaves

@@ -11,8 +11,11 @@ struct target;
  * Puts `r` into the deployment's history and appends to every connected target's copy what that one
  * lacks (also of earlier releases), fsynced; makes the folder and the server's key when they are
  * not there.  A copy that has grown past HISTORY_COMPACT_AT is rewritten with the newest releases.
+ * `audit` (or NULL) goes into the audit of each in the same round trips, as record_audit() does,
+ * with the time of the release's end.
  */
-ERROR_CHECKED int record_release(struct deployment *d, const struct release *r, struct error *err);
+ERROR_CHECKED int record_release(
+	struct deployment *d, const struct release *r, const char *audit, struct error *err);
 
 /* The same for one target; what is put on record stands in the deployment's history already. */
 ERROR_CHECKED int record_target(struct deployment *d, struct target *t, struct error *err);
@@ -20,12 +23,6 @@ ERROR_CHECKED int record_target(struct deployment *d, struct target *t, struct e
 /* One line into every server's audit.jsonl: who, when, from where, what. A failure is only told.
  * Beyond 1 MiB it becomes audit.1.jsonl, in place of the one before. */
 void record_audit(struct deployment *d, const char *what);
-
-/*
- * The same on one server; each that tells of one deed gives one time, in ms since 1970, so that
- * their lines are the same.
- */
-void record_audit_target(struct deployment *d, struct target *t, int64_t when_ms, const char *what);
 
 /* The last `lines` lines of the audit of one server, as text. */
 ERROR_CHECKED int record_audit_read(

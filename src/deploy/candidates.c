@@ -16,7 +16,8 @@
 /* Of the 2 s that Ctrl-C has to end in. */
 #define HURRY_MS 1000
 
-static int create(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+static int create(struct run *r, struct target *t, const struct plan_step *s,
+	struct docker_container *seen, struct error *err)
 {
 	const struct release *release = &r->release;
 	struct run_target *rt = run_target_of(r, t);
@@ -39,7 +40,7 @@ static int create(struct run *r, struct target *t, const struct plan_step *s, st
 	}
 	/* Only what Docker says it made is ours: the name may be another service's container. */
 	CLEANUP_FREE char *id = NULL;
-	int result = docker_container_run(t->host->docker, &spec, NULL, &id, err);
+	int result = docker_container_run(t->host->docker, &spec, NULL, &id, seen, err);
 	if (id) {
 		strvec_push(&rt->created, id);
 	}
@@ -184,30 +185,26 @@ static int copy(struct run *r, struct target *t, const struct plan_step *s, stru
 	return docker_container_start(t->host->docker, s->name, err);
 }
 
-static int revive(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
-{
-	strvec_push(&run_target_of(r, t)->revived, s->name);
-	/* As a new candidate: one that ends must not come back by itself, least of all while it is
-	 * being stopped again. */
-	if (docker_container_update_restart(t->host->docker, s->name, "no", 0, err) < 0) {
-		return -1;
-	}
-	return container_start(t->host->docker, s->name, r->d->config->network, err);
-}
-
-static int start(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+/* *seen gets how it is right after its start, when that comes along with it. */
+static int start(struct run *r, struct target *t, const struct plan_step *s,
+	struct docker_container *seen, struct error *err)
 {
 	if (run_may_go_on(r, err) < 0) {
 		return -1;
 	}
 	ui_step(r->d->ui, t->host->name, "starting %s", s->name);
 	if (s->kind == STEP_CREATE) {
-		return create(r, t, s, err);
+		return create(r, t, s, seen, err);
 	}
-	return s->kind == STEP_CLONE ? copy(r, t, s, err) : revive(r, t, s, err);
+	if (s->kind == STEP_CLONE) {
+		return copy(r, t, s, err);
+	}
+	strvec_push(&run_target_of(r, t)->revived, s->name);
+	return container_revive(t->host->docker, s->name, r->d->config->network, seen, err);
 }
 
-static int watch(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+static int watch(struct run *r, struct target *t, const struct plan_step *s,
+	const struct docker_container *seen, struct error *err)
 {
 	static const struct config_health running = {.kind = CONFIG_HEALTH_RUNNING};
 	const struct config *c = r->d->config;
@@ -224,6 +221,7 @@ static int watch(struct run *r, struct target *t, const struct plan_step *s, str
 		.health = s->role->proxy ? &s->role->proxy->health : &running,
 		.deadline_ms = deadline,
 		.readiness_delay_ms = c->readiness_delay_ms,
+		.seen = seen,
 		.abandon = &r->abandon,
 	};
 	ui_step(r->d->ui, t->host->name, "waiting for %s to be healthy", s->name);
@@ -246,27 +244,60 @@ static int see_through_proxy(
 	return 0;
 }
 
-struct one {
+/* A target's candidates on their way. */
+struct bringing {
 	struct run *r;
 	struct target *t;
 	const struct plan_step **steps;
+	size_t n;
+	struct docker_container *seen; /* each, right after its start */
 	struct error *errors;
 	int *results;
 };
 
-/* One candidate; the last index is the proxy's preparation, which runs beside them. */
-static void bring_up(void *ctx, size_t i)
+static void watch_one(void *ctx, size_t i)
 {
-	struct one *o = ctx;
-	const struct plan_step *s = o->steps[i];
-	struct error *err = &o->errors[i];
-	if (!s) {
-		o->results[i] = traffic_prepare(o->r, o->t, err);
-		return;
+	struct bringing *b = ctx;
+	b->results[i] = watch(b->r, b->t, b->steps[i], &b->seen[i], &b->errors[i]);
+	if (b->results[i] < 0) {
+		atomic_store(&b->r->abandon, true);
 	}
-	o->results[i] = watch(o->r, o->t, s, err);
-	if (o->results[i] < 0) {
-		atomic_store(&o->r->abandon, true);
+}
+
+/* Starts them in turn, then watches them side by side. */
+static int start_and_watch(struct bringing *b, struct error *err)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		if (start(b->r, b->t, b->steps[i], &b->seen[i], err) < 0) {
+			return err->kind == ERROR_REMOTE
+				       ? health_add_logs(b->t->host, b->steps[i]->name, err)
+				       : -1;
+		}
+	}
+	pool_run(b->n, b->n, watch_one, b);
+	int result = 0;
+	for (size_t i = 0; i < b->n; i++) {
+		/* A sibling that only gave up waiting says less than the one that failed. */
+		if (b->results[i] < 0 && (result == 0 || err->kind == ERROR_INTERRUPTED)) {
+			*err = b->errors[i];
+			result = -1;
+		}
+	}
+	return result;
+}
+
+/* The candidates, and beside them what the proxy needs before it can send them anything. */
+static void bring_up(void *ctx, size_t lane)
+{
+	struct bringing *b = ctx;
+	size_t slot = b->n + lane;
+	if (lane == 0) {
+		b->results[slot] = start_and_watch(b, &b->errors[slot]);
+	} else if (b->t->seen.proxy) {
+		b->results[slot] = traffic_prepare(b->r, b->t, &b->errors[slot]);
+	}
+	if (b->results[slot] < 0) {
+		atomic_store(&b->r->abandon, true);
 	}
 }
 
@@ -282,25 +313,27 @@ static size_t start_steps(struct run *r, const struct target *t, const struct pl
 	return n;
 }
 
-static int wait_for_all(struct run *r, struct target *t, const struct plan_step **steps, size_t n,
+static int bring_all_up(struct run *r, struct target *t, const struct plan_step **steps, size_t n,
 	struct error *err)
 {
-	bool proxied = t->seen.proxy != NULL;
-	struct one o = {.r = r, .t = t, .steps = steps};
-	o.errors = xcalloc(n + 1, sizeof(*o.errors));
-	o.results = xcalloc(n + 1, sizeof(*o.results));
-	steps[n] = NULL;
-	pool_run(n + (proxied ? 1 : 0), n + 1, bring_up, &o);
+	struct bringing b = {.r = r, .t = t, .steps = steps, .n = n};
+	b.seen = xcalloc(n, sizeof(*b.seen));
+	b.errors = xcalloc(n + 2, sizeof(*b.errors));
+	b.results = xcalloc(n + 2, sizeof(*b.results));
+	pool_run(2, 2, bring_up, &b);
 	int result = 0;
-	for (size_t i = 0; i <= n; i++) {
-		/* A sibling that only gave up waiting says less than the one that failed. */
-		if (o.results[i] < 0 && (result == 0 || err->kind == ERROR_INTERRUPTED)) {
-			*err = o.errors[i];
+	for (size_t i = n; i < n + 2; i++) {
+		if (b.results[i] < 0 && (result == 0 || err->kind == ERROR_INTERRUPTED)) {
+			*err = b.errors[i];
 			result = -1;
 		}
 	}
-	free(o.errors);
-	free(o.results);
+	for (size_t i = 0; i < n; i++) {
+		docker_container_fini(&b.seen[i]);
+	}
+	free(b.seen);
+	free(b.errors);
+	free(b.results);
 	return result;
 }
 
@@ -349,14 +382,8 @@ int candidates_start(struct deployment *d, struct target *t, void *run, struct e
 	size_t n = start_steps(r, t, steps);
 	int result = 0;
 	(void)d;
-	for (size_t i = 0; result == 0 && i < n; i++) {
-		result = start(r, t, steps[i], err);
-		if (result < 0 && err->kind == ERROR_REMOTE) {
-			(void)health_add_logs(t->host, steps[i]->name, err);
-		}
-	}
-	if (result == 0 && n > 0) {
-		result = wait_for_all(r, t, steps, n, err);
+	if (n > 0) {
+		result = bring_all_up(r, t, steps, n, err);
 	}
 	if (result == 0 && n > 0) {
 		result = finish(r, t, steps, n, err);

@@ -179,12 +179,17 @@ static int reconnect(
 	return result;
 }
 
+static bool network_gone(const struct error *err)
+{
+	return strstr(err->text, "network") && strstr(err->text, "not found");
+}
+
 int container_start(struct docker *docker, const char *name, const char *network, struct error *err)
 {
 	if (docker_container_start(docker, name, err) == 0) {
 		return 0;
 	}
-	if (!strstr(err->text, "network") || !strstr(err->text, "not found")) {
+	if (!network_gone(err)) {
 		return -1;
 	}
 	struct error ignored = {0};
@@ -195,6 +200,21 @@ int container_start(struct docker *docker, const char *name, const char *network
 	return docker_container_start(docker, name, err);
 }
 
+int container_revive(struct docker *docker, const char *name, const char *network,
+	struct docker_container *seen, struct error *err)
+{
+	struct error refused = {0};
+	if (docker_container_update_start(docker, name, "no", seen, &refused) == 0) {
+		return 0;
+	}
+	if (!network_gone(&refused)) {
+		*err = refused;
+		return -1;
+	}
+	docker_container_fini(seen);
+	return container_start(docker, name, network, err);
+}
+
 int container_keep_up(struct docker *docker, const char *name, struct error *err)
 {
 	return docker_container_update_restart(docker, name, "always", 0, err);
@@ -202,10 +222,7 @@ int container_keep_up(struct docker *docker, const char *name, struct error *err
 
 int container_retire(struct docker *docker, const char *name, int grace_s, struct error *err)
 {
-	if (docker_container_update_restart(docker, name, "unless-stopped", 0, err) < 0) {
-		return -1;
-	}
-	return docker_container_stop(docker, name, grace_s, err);
+	return docker_container_update_stop(docker, name, "unless-stopped", grace_s, err);
 }
 
 struct mac {

@@ -417,7 +417,7 @@ static void undo(struct run *r, const struct error *why)
 		deployment_each_best_effort(d, "switch back", traffic_back, r);
 		deployment_each_best_effort(d, "remove candidates", candidates_undo, r);
 	}
-	if (record_release(d, &r->release, &ignored) < 0) {
+	if (record_release(d, &r->release, NULL, &ignored) < 0) {
 		ui_warn(d->ui, NULL, "not everywhere on record: %s", ignored.text);
 	}
 	tell_what_serves(r);
@@ -481,7 +481,8 @@ static int record_live(struct run *r, struct error *err)
 	size_t wrote = 0;
 	end_release(r, RELEASE_LIVE, NULL);
 	cancel_shield_begin();
-	int result = record_release(r->d, &r->release, &failed);
+	CLEANUP_FREE char *what = run_outcome(r);
+	int result = record_release(r->d, &r->release, what, &failed);
 	for (size_t i = 0; i < r->d->n; i++) {
 		wrote += r->d->targets[i].error.kind == ERROR_NONE;
 	}
@@ -498,30 +499,15 @@ static int record_live(struct run *r, struct error *err)
 	return 0;
 }
 
-static void retire_or_audit(void *ctx, size_t lane)
-{
-	struct lanes *l = ctx;
-	if (lane == 0) {
-		CLEANUP_FREE char *what = run_outcome(l->r);
-		record_audit_target(l->r->d, l->t, l->r->release.finished_ms, what);
-		return;
-	}
-	l->results[1] = traffic_retire(l->r->d, l->t, l->r, &l->errors[1]);
-	if (l->results[1] == 0) {
-		l->results[1] = run_prune(l->r->d, l->t, l->r, &l->errors[1]);
-	}
-}
-
-static int retire_target(struct deployment *d, struct target *t, void *run, struct error *err)
-{
-	(void)d;
-	return run_lanes(run, t, 2, retire_or_audit, err);
-}
-
 char *run_outcome(const struct run *r)
 {
 	return xasprintf("release %ld (%s): %s", r->release.number, r->release.version,
 		release_outcome_name(r->release.outcome));
+}
+
+static int retire_target(struct deployment *d, struct target *t, void *run, struct error *err)
+{
+	return traffic_retire(d, t, run, err) < 0 ? -1 : run_prune(d, t, run, err);
 }
 
 int run_execute(struct run *r, struct error *err)
@@ -541,7 +527,7 @@ int run_execute(struct run *r, struct error *err)
 	}
 	phase_end(r);
 	sum_counts(r);
-	if (r->release.requests > 0 && record_release(d, &r->release, &late) < 0) {
+	if (r->release.requests > 0 && record_release(d, &r->release, NULL, &late) < 0) {
 		ui_warn(d->ui, NULL, "the count of requests is not everywhere on record: %s",
 			late.text);
 	}

@@ -41,35 +41,41 @@ int health_add_logs(struct host *host, const char *container, struct error *err)
 }
 
 /* Runs it? Finds its address. */
-static enum verdict look(struct watch *w, struct error *err)
+static enum verdict judge(struct watch *w, const struct docker_container *c, struct error *err)
 {
 	const struct health_request *req = w->req;
-	struct docker_container c = {0};
 	enum verdict verdict = NOT_YET;
-	if (docker_container_inspect(req->host->docker, req->container, &c, err) < 0) {
-		return DEAD;
-	}
-	VEC_FOREACH (&c.networks, i) {
-		if (str_eq(c.networks.p[i].name, req->network)) {
-			snprintf(w->ip, sizeof(w->ip), "%s", c.networks.p[i].ip);
+	VEC_FOREACH (&c->networks, i) {
+		if (str_eq(c->networks.p[i].name, req->network)) {
+			snprintf(w->ip, sizeof(w->ip), "%s", c->networks.p[i].ip);
 		}
 	}
-	if (!c.running || c.restarting || c.restart_count > 0) {
+	if (!c->running || c->restarting || c->restart_count > 0) {
 		error_set(err, ERROR_UNHEALTHY, "container '%s' ended with exit code %d%s%s%s",
-			req->container, c.exit_code, c.oom_killed ? " (out of memory)" : "",
-			c.error && *c.error ? ": " : "", c.error ? c.error : "");
+			req->container, c->exit_code, c->oom_killed ? " (out of memory)" : "",
+			c->error && *c->error ? ": " : "", c->error ? c->error : "");
 		verdict = DEAD;
 	} else if (req->health->kind == CONFIG_HEALTH_DOCKER) {
-		verdict = c.health == DOCKER_HEALTHY ? HEALTHY : NOT_YET;
+		verdict = c->health == DOCKER_HEALTHY ? HEALTHY : NOT_YET;
 		snprintf(w->last, sizeof(w->last), "Docker says %s%s%.300s",
-			c.health == DOCKER_UNHEALTHY     ? "unhealthy"
-			: c.health == DOCKER_HEALTH_NONE ? "that it has no HEALTHCHECK"
-							 : "starting",
-			c.health_log && *c.health_log ? ": " : "",
-			c.health_log ? c.health_log : "");
+			c->health == DOCKER_UNHEALTHY     ? "unhealthy"
+			: c->health == DOCKER_HEALTH_NONE ? "that it has no HEALTHCHECK"
+							  : "starting",
+			c->health_log && *c->health_log ? ": " : "",
+			c->health_log ? c->health_log : "");
 	} else if (req->health->kind == CONFIG_HEALTH_RUNNING &&
 		   clock_mono_ms() - w->begun_ms >= req->readiness_delay_ms) {
 		verdict = HEALTHY;
+	}
+	return verdict;
+}
+
+static enum verdict look(struct watch *w, struct error *err)
+{
+	struct docker_container c = {0};
+	enum verdict verdict = DEAD;
+	if (docker_container_inspect(w->req->host->docker, w->req->container, &c, err) == 0) {
+		verdict = judge(w, &c, err);
 	}
 	docker_container_fini(&c);
 	return verdict;
@@ -173,9 +179,13 @@ int health_wait(const struct health_request *req, struct error *err)
 	struct watch w = {.req = req, .begun_ms = clock_mono_ms()};
 	int interval = req->health->interval_ms > 0 ? req->health->interval_ms : 1000;
 	int pause = FIRST_PAUSE_MS;
-	for (;;) {
+	const struct docker_container *seen = req->seen && req->seen->id ? req->seen : NULL;
+	for (;; seen = NULL) {
 		struct error why = {0};
-		enum verdict verdict = probe(&w, &why);
+		enum verdict verdict = seen ? judge(&w, seen, &why) : NOT_YET;
+		if (verdict == NOT_YET && (!seen || w.ip[0])) {
+			verdict = probe(&w, &why);
+		}
 		if (verdict == HEALTHY) {
 			return 0;
 		}

@@ -107,7 +107,7 @@ static int record_ends(struct run *r, struct error *err)
 		release_fini(&ended);
 		any = true;
 	}
-	return any ? record_release(r->d, NULL, err) : 0;
+	return any ? record_release(r->d, NULL, NULL, err) : 0;
 }
 
 static void tell(const struct plan *plan, const struct plan_hosts *hosts, struct ui *ui)

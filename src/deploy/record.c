@@ -22,9 +22,47 @@ static void queue_key(struct deployment *d, struct target *t, struct sftp_batch 
 }
 
 /* other_lock, or NULL: whether a lock is on this server. */
+static struct sftp_op *queue_audit(
+	const struct deployment *d, struct sftp_batch *b, const char *line)
+{
+	CLEANUP_FREE char *path = names_state_path(d->config, "audit.jsonl");
+	return sftp_append(b, path, line, strlen(line), 0600);
+}
+
+static int rotate_audit(struct deployment *d, struct target *t, struct error *err)
+{
+	CLEANUP_FREE char *path = names_state_path(d->config, "audit.jsonl");
+	CLEANUP_FREE char *old = names_state_path(d->config, "audit.1.jsonl");
+	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
+	sftp_rename(b, path, old); /* replaces the one before */
+	int result = sftp_run(b, RECORD_TIMEOUT_MS, err);
+	sftp_batch_free(b);
+	return result;
+}
+
+/* A failure is only told. */
+static void end_audit(struct deployment *d, struct target *t, struct sftp_op *added)
+{
+	struct error err = added->error;
+	int result = added->status == SFTP_OK ? 0 : -1;
+	if (result == 0 && added->attrs.size > AUDIT_ROTATE_AT) {
+		result = rotate_audit(d, t, &err);
+	}
+	if (result < 0) {
+		ui_warn(d->ui, t->address->name, "write the audit: %s", err.text);
+	}
+	added->status = SFTP_OK;
+}
+
+/* What goes along with a write of the history. */
+struct beside {
+	bool *other_lock;  /* set when there is a lock in the folder; or NULL */
+	const char *audit; /* a line of it, or NULL */
+};
+
 static int write_history(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
-	bool *other_lock = ctx;
+	const struct beside *beside = ctx;
 	CLEANUP_FREE char *path = names_state_path(d->config, "releases.jsonl");
 	CLEANUP_FREE char *dir = names_state_path(d->config, ".");
 	CLEANUP_FREE char *lock = names_state_path(d->config, "lock");
@@ -37,7 +75,7 @@ static int write_history(struct deployment *d, struct target *t, void *ctx, stru
 		return t->host ? -1 : 0;
 	}
 	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
-	struct sftp_op *other = other_lock ? sftp_stat(b, lock) : NULL;
+	struct sftp_op *other = beside && beside->other_lock ? sftp_stat(b, lock) : NULL;
 	sftp_mkdirs(b, dir, 0700);
 	queue_key(d, t, b);
 	if (compact) {
@@ -49,10 +87,14 @@ static int write_history(struct deployment *d, struct target *t, void *ctx, stru
 			sftp_append(b, path, text.p, text.len, 0600);
 		}
 	}
+	struct sftp_op *added = beside && beside->audit ? queue_audit(d, b, beside->audit) : NULL;
 	int result = sftp_run(b, RECORD_TIMEOUT_MS, err);
 	if (result == 0 && other) {
-		*other_lock = other->status == SFTP_OK;
+		*beside->other_lock = other->status == SFTP_OK;
 		other->status = SFTP_OK; /* that there is none is no failure */
+	}
+	if (result == 0 && added) {
+		end_audit(d, t, added);
 	}
 	if (result == 0) {
 		result = sftp_check(b, err);
@@ -73,7 +115,8 @@ int record_target(struct deployment *d, struct target *t, struct error *err)
 	 * other's lock when they looked at first: now both have theirs. */
 	bool other_lock = false;
 	bool look = t != &d->targets[d->lock_target];
-	if (write_history(d, t, look ? &other_lock : NULL, err) < 0) {
+	struct beside beside = {.other_lock = look ? &other_lock : NULL};
+	if (write_history(d, t, &beside, err) < 0) {
 		return -1;
 	}
 	if (!other_lock) {
@@ -82,38 +125,6 @@ int record_target(struct deployment *d, struct target *t, struct error *err)
 	CLEANUP_FREE char *dir = names_state_dir(d->config);
 	struct lock_request req = {.host = t->host, .dir = dir};
 	return lock_await_free(&req, err) < 0 ? -1 : 0;
-}
-
-int record_release(struct deployment *d, const struct release *r, struct error *err)
-{
-	if (r) {
-		history_put(&d->history, r);
-	}
-	return deployment_each(d, write_history, NULL, err);
-}
-
-static int write_audit(struct deployment *d, struct target *t, void *ctx, struct error *err)
-{
-	const char *line = ctx;
-	CLEANUP_FREE char *path = names_state_path(d->config, "audit.jsonl");
-	CLEANUP_FREE char *dir = names_state_path(d->config, ".");
-	if (!t->host || host_files(t->host, err) < 0) {
-		return t->host ? -1 : 0;
-	}
-	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
-	sftp_mkdirs(b, dir, 0700);
-	struct sftp_op *added = sftp_append(b, path, line, strlen(line), 0600);
-	int result = sftp_run(b, RECORD_TIMEOUT_MS, err);
-	if (result == 0) {
-		result = sftp_check(b, err);
-	}
-	if (result == 0 && added->attrs.size > AUDIT_ROTATE_AT) {
-		CLEANUP_FREE char *old = names_state_path(d->config, "audit.1.jsonl");
-		sftp_rename(b, path, old); /* replaces the one before */
-		result = sftp_run(b, RECORD_TIMEOUT_MS, err);
-	}
-	sftp_batch_free(b);
-	return result;
 }
 
 static char *audit_line(const struct deployment *d, int64_t when_ms, const char *what)
@@ -126,19 +137,38 @@ static char *audit_line(const struct deployment *d, int64_t when_ms, const char 
 	return text ? xasprintf("%s\n", text) : xstrdup("");
 }
 
+int record_release(
+	struct deployment *d, const struct release *r, const char *audit, struct error *err)
+{
+	if (r) {
+		history_put(&d->history, r);
+	}
+	CLEANUP_FREE char *line = audit && r ? audit_line(d, r->finished_ms, audit) : NULL;
+	struct beside beside = {.audit = line};
+	return deployment_each(d, write_history, &beside, err);
+}
+
+static int write_audit(struct deployment *d, struct target *t, void *line, struct error *err)
+{
+	CLEANUP_FREE char *dir = names_state_path(d->config, ".");
+	if (!t->host || host_files(t->host, err) < 0) {
+		return t->host ? -1 : 0;
+	}
+	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
+	sftp_mkdirs(b, dir, 0700);
+	struct sftp_op *added = queue_audit(d, b, line);
+	int result = sftp_run(b, RECORD_TIMEOUT_MS, err);
+	if (result == 0) {
+		end_audit(d, t, added);
+	}
+	sftp_batch_free(b);
+	return result;
+}
+
 void record_audit(struct deployment *d, const char *what)
 {
 	CLEANUP_FREE char *line = audit_line(d, clock_wall_ms(), what);
 	deployment_each_best_effort(d, "write the audit", write_audit, line);
-}
-
-void record_audit_target(struct deployment *d, struct target *t, int64_t when_ms, const char *what)
-{
-	CLEANUP_FREE char *line = audit_line(d, when_ms, what);
-	struct error err = {0};
-	if (write_audit(d, t, line, &err) < 0) {
-		ui_warn(d->ui, t->address->name, "write the audit: %s", err.text);
-	}
 }
 
 int record_audit_read(

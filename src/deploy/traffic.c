@@ -65,6 +65,7 @@ int traffic_prepare(struct run *r, struct target *t, struct error *err)
 		return -1;
 	}
 	rt->counting = proxy_counts_begin(t->seen.proxy, &ignored) == 0;
+	proxy_ready(t->seen.proxy);
 	return 0;
 }
 
