@@ -199,7 +199,7 @@ static int record_left(struct deployment *d, struct error *err)
 			history_leave(&d->history, d->left.p[i].name, r->number);
 		}
 	}
-	return d->left.len > 0 ? record_release(d, NULL, err) : 0;
+	return d->left.len > 0 ? record_release(d, NULL, NULL, err) : 0;
 }
 
 static int begin(struct deployment *d, struct error *err)
