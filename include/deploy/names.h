@@ -29,10 +29,15 @@ char *names_state_path(const struct config *c, const char *file);
 /*
  * "<service>-<role>[-<dest>]-<version>[-<n>]"; n only with several replicas.  `release` above 0
  * puts
- * "-r<release>" behind the version, for a version that is deployed once more.
+ * "-r<release>" behind the version, for a version that is deployed once more.  At most
+ * NAMES_CONTAINER_MAX long: a longer one has eight digits of its digest in place of its middle.
  */
+#define NAMES_CONTAINER_MAX 63
 char *names_container(const struct config *c, const struct config_role *role, const char *version,
 	long release, int replica);
+
+/* "<container>-r<release>-<replica>", for a copy of it; as short. */
+char *names_clone(const char *container, long release, int replica);
 
 /* "<image>:<version>". */
 char *names_image(const struct config *c, const char *version);

@@ -90,7 +90,7 @@ static int plan_clone(const struct plan_request *req, struct plan *p, const stru
 	char *name = names_container(req->config, role, version, 0, like->replica);
 	if (plan_by_name(h, name)) {
 		free(name);
-		name = xasprintf("%s-r%ld-%d", from->name, p->number, like->replica);
+		name = names_clone(from->name, p->number, like->replica);
 	}
 	struct plan_step *s = plan_add(p, PLAN_START, STEP_CLONE, like->host);
 	s->name = name;

@@ -75,11 +75,6 @@ static void build_run(struct build *b, const struct node *run, struct config_pro
 	p->publish = get_bool(run, "publish", true);
 	p->debug = get_bool(run, "debug", false);
 	p->log_max_size = get_text(run, "log_max_size", "10m");
-	if (has(run, "log_max_size")) {
-		warning(b, node_find(run, "log_max_size")->key, "leave it out",
-			"'proxy.run.log_max_size' has no effect: the container's log is rotated at "
-			"1 MB");
-	}
 	get_list(b, run, "bind_ips", false, &p->bind_ips);
 	build_options(b, node_get(run, "options"), &p->options);
 	if (p->http_port == p->https_port) {

@@ -24,6 +24,7 @@
 #define LABEL_SPEC   "deploy.proxy.spec"
 #define LABEL_DRIVER "deploy.proxy"
 #define EXEC_MAX     ((size_t)64 << 10)
+#define LOG_MAX      (10 << 20)
 
 static const char *const folders[] = {
 	"services", "hosts", "live", "certs", "next", "check", "run", "log", "data", NULL};
@@ -126,6 +127,15 @@ static bool security_has(const struct host *h, const char *what)
 	return false;
 }
 
+/* What the proxy says itself; requests are in files of its own, which it rotates. */
+static void set_logging(struct docker_container_spec *spec, int64_t max)
+{
+	CLEANUP_FREE char *size = xasprintf("%lld", (long long)(max > 0 ? max : LOG_MAX));
+	spec->log_driver = xstrdup("json-file");
+	strmap_set(&spec->log_options, "max-size", size);
+	strmap_set(&spec->log_options, "max-file", "2");
+}
+
 static void set_limits(struct docker_container_spec *spec)
 {
 	spec->read_only = true;
@@ -135,9 +145,6 @@ static void set_limits(struct docker_container_spec *spec)
 	/* The official caddy binary carries it as a file capability, and cannot be run without. */
 	strvec_push(&spec->cap_add, "NET_BIND_SERVICE");
 	strvec_push(&spec->security_opt, "no-new-privileges");
-	spec->log_driver = xstrdup("json-file");
-	strmap_set(&spec->log_options, "max-size", "1m");
-	strmap_set(&spec->log_options, "max-file", "2");
 }
 
 /* Root in the container: of the server, or (rootless Docker) the SSH user. */
@@ -171,6 +178,7 @@ static int make_spec(struct proxy *p, const struct seen *s, struct docker_contai
 	strmap_set(&spec->labels, LABEL_DRIVER, p->driver->name);
 	strmap_set(&spec->labels, PROXY_LABEL_ROOT, p->root);
 	set_limits(spec);
+	set_logging(spec, p->config.log_max_size);
 	/*
 	 * caddy listens anew at each load (SO_REUSEPORT) and closes the old socket, with the
 	 * connections that wait to be accepted there: 3 of 2600 requests were lost so in 6

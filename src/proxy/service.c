@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "proxy/service.h"
+#include "manifest/syntax.h"
 #include "proxy/driver.h"
 
 #include <ctype.h>
@@ -49,6 +50,7 @@ void proxy_config_init(struct proxy_config *pc, const struct config *c)
 		.https_port = c->proxy.https_port,
 		.bind_ips = &c->proxy.bind_ips,
 		.no_ports = !c->proxy.publish,
+		.log_max_size = syntax_size(c->proxy.log_max_size),
 		.options = &c->proxy.options,
 	};
 }

@@ -438,3 +438,14 @@ json_version() {
 	APP=$BATS_TEST_TMPDIR/clone deploy_ok push
 	assert_stdout 'nothing to deploy'
 }
+
+@test "the proxy's log has the manifest's limit" {
+	app h1
+	deploy_ok push
+	manifest_edit 's/^proxy:/proxy:\n  run: {log_max_size: 20k}/'
+	deploy_ok proxy reboot -y
+	assert_equal "$(docker_on h1 inspect --format '{{index .HostConfig.LogConfig.Config "max-size"}}' deploy-proxy-caddy)" 20480
+	manifest_edit '/log_max_size/d'
+	deploy_ok proxy reboot -y
+	assert_serves "version 1" "http://$H1_IP/" "$V"
+}

@@ -28,6 +28,26 @@ static void test_names(void **state)
 	c.destination = "staging";
 	CLEANUP_FREE char *staging = names_container(&c, &one, "v1", 0, 1);
 	assert_string_equal(staging, "shop-web-staging-v1");
+	/* What is too long for a DNS name is cut, differently for each; version and replica stay.
+	 */
+	c.service = "a-service-with-a-very-long-name-that-somebody-chose";
+	CLEANUP_FREE char *first = names_container(&c, &two, "0123456789", 0, 1);
+	CLEANUP_FREE char *second = names_container(&c, &two, "0123456789", 0, 2);
+	CLEANUP_FREE char *same = names_container(&c, &two, "0123456789", 0, 2);
+	assert_int_equal(strlen(first), NAMES_CONTAINER_MAX);
+	assert_string_equal(
+		first, "a-service-with-a-very-long-name-that-some-31aeaf4b-0123456789-1");
+	assert_string_not_equal(first, second);
+	assert_string_equal(second, same);
+	CLEANUP_FREE char *clone = names_clone(second, 12, 2);
+	assert_int_equal(strlen(clone), NAMES_CONTAINER_MAX);
+	assert_string_equal(clone + strlen(clone) - 6, "-r12-2");
+	char version[129];
+	memset(version, 'v', 128);
+	version[128] = '\0';
+	CLEANUP_FREE char *long_version = names_container(&c, &two, version, 0, 2);
+	assert_int_equal(strlen(long_version), NAMES_CONTAINER_MAX);
+	c.service = "shop";
 	CLEANUP_FREE char *path = names_state_path(&c, "key");
 	assert_string_equal(path, ".deploy/shop@staging/key");
 	CLEANUP_FREE char *image = names_image(&c, "v1");
