@@ -196,10 +196,12 @@ static bool build_file(struct build *b, const struct node *n, bool folder, struc
 			"'%s' is a Ruby template", f->local);
 		return false;
 	}
-	f->local = absolute_path(b, f->local);
+	const char *written = f->local;
+
+	f->local = absolute_path(b, written);
 	f->expand = true;
 	if (!fs_exists(f->local)) {
-		mistake(b, n, NULL, "there is no file '%s'", f->local);
+		mistake(b, n, NULL, "there is no file '%s'", written);
 		return false;
 	}
 	return true;

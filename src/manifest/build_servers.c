@@ -279,6 +279,42 @@ static void refuse_others(struct build *b, const struct node *servers)
 	}
 }
 
+static bool has_host(const struct config_role *role, const char *name)
+{
+	VEC_FOREACH (&role->hosts, i) {
+		if (strcmp(role->hosts.p[i].name, name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A service has one set of routes on a host: two roles would send each other's traffic. */
+static void check_one_proxied(struct build *b, const struct node *servers)
+{
+	struct config_roles *roles = &b->c->roles;
+
+	VEC_FOREACH (roles, i) {
+		const struct node_item *item = node_find(servers, roles->p[i].name);
+
+		for (size_t j = 0; roles->p[i].proxied && item != NULL && j < i; j++) {
+			VEC_FOREACH (&roles->p[i].hosts, k) {
+				const char *host = roles->p[i].hosts.p[k].name;
+
+				if (roles->p[j].proxied && has_host(&roles->p[j], host)) {
+					mistake(b, item->key,
+						"put them on different hosts, or give one 'proxy: "
+						"false'",
+						"role '%s': on host '%s' role '%s' has the proxy's "
+						"traffic already",
+						roles->p[i].name, host, roles->p[j].name);
+					break;
+				}
+			}
+		}
+	}
+}
+
 /* Known before the roles are built: it alone has the proxy by itself. */
 static const char *primary_name(struct build *b, const struct node *servers)
 {
@@ -327,6 +363,7 @@ void build_servers(struct build *b)
 		mistake(b, servers, "servers: [app1.example.com]", "'servers' names no host");
 	}
 	refuse_others(b, servers);
+	check_one_proxied(b, servers);
 	if (primary != NULL && primary->proxy != NULL) {
 		c->proxy = *primary->proxy;
 	}
