@@ -354,19 +354,19 @@ int lock_break(struct host *host, const char *dir, struct error *err)
 	if (host_files(host, err) < 0) {
 		return -1;
 	}
-	/* A dead owner's beat goes too; a living one makes it anew and finds that it has lost. */
+	/* Who waits for it may have it the moment the owner's file is gone: only that, and its
+	 * beat, is removed.  A living owner makes its beat anew and finds that it has lost. */
 	struct lock_owner owner = {0};
-	struct error ignored = {0};
-	CLEANUP_FREE char *beat = read_owner(host, dir, 0, &owner, &ignored) == 1
-					  ? xasprintf("%s/beat.%s", dir, owner.token)
-					  : NULL;
-	lock_owner_fini(&owner);
+	struct error damaged = {0};
+	int held = read_owner(host, dir, 0, &owner, &damaged);
+	if (held == 1) {
+		held = take_away(host, dir, owner.token, err) < 0 ? -1 : 1;
+		lock_owner_fini(&owner);
+		return held;
+	}
 	struct sftp_batch *b = sftp_batch_new(host->sftp);
 	struct sftp_op *was = sftp_stat(b, lock);
 	struct sftp_op *removed = sftp_rmtree(b, lock, LOCK_TREE_MAX);
-	if (beat) {
-		sftp_remove(b, beat);
-	}
 	int result = sftp_run(b, LOCK_IO_MS, err);
 	if (result == 0 && removed->status != SFTP_OK && removed->status != SFTP_NOENT) {
 		*err = removed->error;
