@@ -2,6 +2,7 @@
 /* Digests and random tokens, by OpenSSL. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define DIGEST_HEX_SIZE 65 /* 64 hex digits and NUL */
@@ -16,6 +17,9 @@ void digest_free(struct digest *d);
 void digest_sha256_hex(const void *data, size_t len, char out[DIGEST_HEX_SIZE]);
 void digest_hmac_hex(
 	const void *key, size_t key_len, const void *data, size_t len, char out[DIGEST_HEX_SIZE]);
+
+/* "sha256:" and 64 lower-case hex digits? NULL is none. */
+bool digest_is_sha256(const char *text);
 
 /* `bytes` random bytes as lower-case hex into out (2 * bytes + 1). Aborts when there are none. */
 void digest_random_hex(size_t bytes, char *out);

@@ -12,6 +12,20 @@
 #define WAIT_SLICE_MS 100 /* how often a wait looks for cancellation */
 #define MAX_LAYERS    512 /* Docker's own limit is 127 */
 
+/* What a daemon says is no more than text: these become names of files and parts of requests. */
+static bool is_image(const struct docker_image *image)
+{
+	if (!digest_is_sha256(image->id) || image->layers.len > MAX_LAYERS) {
+		return false;
+	}
+	VEC_FOREACH (&image->layers, i) {
+		if (!digest_is_sha256(image->layers.p[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static void init_layers(struct image_source *s)
 {
 	s->n = s->image.layers.len;
@@ -76,7 +90,7 @@ struct image_source *image_source_open(const struct image_source_request *req, s
 		image_source_free(s);
 		return NULL;
 	}
-	if (s->image.layers.len > MAX_LAYERS || strlen(s->image.id) >= IMAGE_ID_SIZE) {
+	if (!is_image(&s->image)) {
 		error_set(err, ERROR_REMOTE, "image '%s': nonsense from the builder", req->image);
 		image_source_free(s);
 		return NULL;
@@ -163,9 +177,6 @@ static void *fetch_thread(void *arg)
 		struct error err = {0};
 		int rc = origin_fetch(s, &err);
 		pthread_mutex_lock(&s->lock);
-		if (rc != 0) {
-			s->failed = err;
-		}
 		more = rc == 0 && !s->stop && wanted_left_locked(s);
 		for (size_t i = 0; i < s->n && !more; i++) {
 			if (s->layers[i].state == LAYER_WANTED) {

@@ -92,7 +92,10 @@ static bool begin_layer(struct pass *p, size_t index, uint64_t size)
 	bool take;
 
 	pthread_mutex_lock(&s->lock);
-	l->size = (int64_t)size;
+	if (l->state !=
+		LAYER_READY) { /* else it is known, whatever an entry that comes twice says */
+		l->size = (int64_t)size;
+	}
 	take = l->state == LAYER_WANTED;
 	pthread_mutex_unlock(&s->lock);
 	if (!take || cache_create(&s->cache, &p->file, &ignored) != 0) {
@@ -222,15 +225,16 @@ static int end_layer(struct pass *p, const char *digest, uint64_t size, struct e
 		cache_commit(&s->cache, &p->file, l->diff_id);
 		return 0;
 	}
+	error_set(err, ERROR_REMOTE, "saved image: layer '%s' has another digest", l->diff_id);
 	pthread_mutex_lock(&s->lock);
 	l->state = LAYER_ABSENT;
 	l->size = -1;
+	s->failed = *err; /* with the state: a reader that sees the one tells the other */
 	s->guess = false; /* a wrong prediction, or a damaged store: the next pass looks closer */
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 	cache_discard(&p->file);
-	return error_set(
-		err, ERROR_REMOTE, "saved image: layer '%s' has another digest", l->diff_id);
+	return -1;
 }
 
 /* Something of unknown kind is whole: a wanted layer, a text, or nothing of interest. */
@@ -370,7 +374,7 @@ static void begin_pass(struct image_source *s)
 }
 
 /* After a pass: what it was asked for and did not bring is not there; sizes are remembered. */
-static int conclude(struct pass *p, bool whole, struct error *err)
+static int conclude(struct pass *p, int rc, struct error *err)
 {
 	struct image_source *s = p->s;
 	int64_t *sizes = xcalloc(s->n + 1, sizeof(*sizes));
@@ -387,13 +391,18 @@ static int conclude(struct pass *p, bool whole, struct error *err)
 	}
 	lacking = lacking || (s->config_wanted && !s->config.len);
 	s->sizes_wanted = false;
+	if (rc == 0 && lacking) {
+		rc = error_set(err, ERROR_REMOTE,
+			"saved image: a layer or the configuration is not in it");
+	}
+	if (rc != 0) {
+		s->failed = *err;
+	}
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 	cache_write_image(&s->cache, s->image.id, &s->image.layers, sizes);
 	free(sizes);
-	return whole && lacking ? error_set(err, ERROR_REMOTE,
-					  "saved image: a layer or the configuration is not in it")
-				: 0;
+	return rc;
 }
 
 int origin_fetch(struct image_source *s, struct error *err)
@@ -416,9 +425,7 @@ int origin_fetch(struct image_source *s, struct error *err)
 	if (rc == 0) {
 		find_config(&p);
 	}
-	if (conclude(&p, rc == 0, err) != 0) {
-		rc = -1;
-	}
+	rc = conclude(&p, rc, err);
 	cache_discard(&p.file);
 	VEC_FOREACH (&p.texts, i) {
 		free(p.texts.p[i].name);

@@ -85,6 +85,14 @@ void digest_hmac_hex(
 	to_hex(sum, n, out);
 }
 
+bool digest_is_sha256(const char *text)
+{
+	const char *hex = text && str_starts(text, "sha256:") ? text + strlen("sha256:") : "";
+
+	return strlen(hex) == DIGEST_HEX_SIZE - 1 &&
+	       strspn(hex, "0123456789abcdef") == DIGEST_HEX_SIZE - 1;
+}
+
 void digest_random_hex(size_t bytes, char *out)
 {
 	unsigned char raw[64];
