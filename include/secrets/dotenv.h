@@ -8,6 +8,8 @@
  *	have lines'
  *	NAME="text $OTHER ${OTHER} ${OTHER:-default} \$literal"
  *	NAME=$(command | other)         by `sh -c`; trailing newlines are cut
+ *	ALL=$(kamal secrets fetch ...)  answered here, as is `deploy secrets fetch`; and
+ *	NAME=$(kamal secrets extract NAME $ALL)
  *
  * A variable is the nearest earlier entry of that name, else the environment; one that is nowhere
  * is an error, where Kamal silently takes "".  "\n" in double quotes stays as it is, as in dotenv
@@ -22,6 +24,7 @@
  */
 #pragma once
 
+#include "secrets/adapter.h"
 #include "secrets/secret.h"
 #include "util/error.h"
 #include "util/str.h"
@@ -53,6 +56,10 @@ ERROR_CHECKED int dotenv_load(struct dotenv *d, const char *path, struct error *
 ERROR_CHECKED int dotenv_load_default(
 	struct dotenv *d, const char *root, const char *destination, struct error *err);
 
+/* As adapter_fetch(). */
+typedef int dotenv_fetch(
+	void *ctx, const struct adapter_request *req, struct secret_map *out, struct error *err);
+
 /* What resolving needs from the outside; fields that are NULL mean the real thing. */
 struct dotenv_source {
 	/* Appends the output of a command.  `env`: "K=V", NULL-terminated, to add to ours. */
@@ -60,6 +67,7 @@ struct dotenv_source {
 		struct error *err);
 	/* A variable of the environment, borrowed; or NULL. */
 	const char *(*variable)(void *ctx, const char *name);
+	dotenv_fetch *fetch;
 	void *ctx;
 	const char *dir; /* where the real commands run; NULL = here */
 };

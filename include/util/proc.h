@@ -17,6 +17,8 @@ struct proc_request {
 	/* It may ask on the terminal (gpg, op): it stays in our process group, and only itself is
 	 * ended by a time-out. */
 	bool terminal;
+	/* It talks with the user: our stdin and stderr, and our stdout unless that is collected. */
+	bool inherit;
 	/* Called for each complete line of stdout (is_err false) or stderr, on the caller's thread;
 	 * NULL: both are collected only. */
 	void (*on_line)(void *ctx, bool is_err, const char *line);

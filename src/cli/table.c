@@ -40,6 +40,8 @@ const struct command *const command_table[] = {
 	&command_prune,
 	&command_remove,
 	&command_secrets_print,
+	&command_secrets_fetch,
+	&command_secrets_extract,
 	&command_config,
 	&command_check,
 	&command_help,
@@ -53,7 +55,7 @@ const struct command_group command_groups[] = {
 	{"app", "the application: logs, a shell, start, stop, version"},
 	{"proxy", "the proxy container of each server"},
 	{"lock", "the deploy lock: who holds it, take it, free it"},
-	{"secrets", "what the secrets files give"},
+	{"secrets", "secrets files, and secrets of password managers"},
 	{NULL, NULL},
 };
 

@@ -2,6 +2,7 @@
 /* What the dotenv parser hands to the resolver. */
 #pragma once
 
+#include "secrets/adapter.h"
 #include "secrets/dotenv.h"
 #include "util/vec.h"
 
@@ -41,3 +42,24 @@ struct dotenv {
 struct entry *dotenv_find_(const struct dotenv *d, const char *name, size_t end);
 /* Length of the variable's name at `p` ([A-Za-z0-9_]+). */
 size_t dotenv_name_len_(const char *p, const char *end);
+
+/* -- inline.c -- */
+
+VEC_TYPE(inline_names, const char *);
+
+/* What an inline command needs from the outside. */
+struct inline_source {
+	/* Appends the value of a variable; `otherwise` (or NULL) stands for one that is not set. */
+	int (*variable)(void *ctx, const char *name, const char *otherwise, struct str *out,
+		struct error *err);
+	void *ctx;
+	dotenv_fetch *fetch; /* NULL: adapter_fetch() */
+	void *fetch_ctx;
+	const char *dir;
+};
+
+/* Is it `kamal secrets fetch|extract ...` (or deploy's), and nothing else? */
+bool inline_is_ours_(const char *command);
+/* Appends what it would print, without its newline. Only for a command that is ours. */
+ERROR_CHECKED int inline_run_(const char *command, const struct inline_source *source,
+	struct str *out, struct error *err);

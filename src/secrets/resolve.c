@@ -184,10 +184,10 @@ static int fail_at(struct resolver *r, const struct entry *e, const struct part 
 	return error_wrap(r->err, "%s:%u: secret '%s'", e->file, part->line, e->name);
 }
 
-static int variable(struct resolver *r, struct entry *e, const struct part *part, struct str *out)
+/* A variable that the entry uses: the nearest earlier entry, else the environment's. */
+static int look_up(struct resolver *r, const struct entry *e, const char *name,
+	const char *otherwise, struct str *out)
 {
-	const char *text = r->d->text.p;
-	const char *name = text + part->text;
 	struct entry *earlier = dotenv_find_(r->d, name, index_of(r, e));
 
 	if (earlier != NULL) {
@@ -199,18 +199,29 @@ static int variable(struct resolver *r, struct entry *e, const struct part *part
 	}
 	const char *found =
 		r->source.variable != NULL ? r->source.variable(r->source.ctx, name) : getenv(name);
-	if (part->otherwise != 0 && (found == NULL || found[0] == '\0')) {
-		found = text + part->otherwise;
+	if (otherwise != NULL && (found == NULL || found[0] == '\0')) {
+		found = otherwise;
 	}
 	if (found == NULL) {
 		error_set(r->err, ERROR_MANIFEST, "variable '%s' is not set", name);
-		error_hint(r->err,
+		return error_hint(r->err,
 			"set %s in the environment, or write ${%s:-} where it may be empty", name,
 			name);
-		return fail_at(r, e, part);
 	}
 	str_add(out, found);
 	return 0;
+}
+
+static int variable(struct resolver *r, struct entry *e, const struct part *part, struct str *out)
+{
+	const char *text = r->d->text.p;
+	const char *otherwise = part->otherwise != 0 ? text + part->otherwise : NULL;
+	const struct entry *earlier = dotenv_find_(r->d, text + part->text, index_of(r, e));
+
+	if (look_up(r, e, text + part->text, otherwise, out) == 0) {
+		return 0;
+	}
+	return earlier != NULL ? -1 : fail_at(r, e, part);
 }
 
 /* "NAME=value" for each earlier entry that the command names; wiped by the caller. */
@@ -235,10 +246,10 @@ static int command_env(struct resolver *r, struct entry *e, const char *command,
 	return 0;
 }
 
-static int command(struct resolver *r, struct entry *e, const struct part *part, struct str *out)
+/* By the shell, or by what stands for it. */
+static int run_it(struct resolver *r, struct entry *e, const struct part *part, struct str *answer)
 {
 	struct strvec env = {0};
-	CLEANUP_STR struct str answer = STR_SECRET_INIT(DOTENV_MAX_VALUE);
 	const char *text = r->d->text.p + part->text;
 
 	int rc = command_env(r, e, text, &env);
@@ -246,8 +257,8 @@ static int command(struct resolver *r, struct entry *e, const struct part *part,
 		vec_push(&env, NULL);
 		const char *const *envp = (const char *const *)env.p;
 		rc = r->source.run != NULL
-			     ? r->source.run(r->source.ctx, text, envp, &answer, r->err)
-			     : run_command(&r->source, text, envp, &answer, r->err);
+			     ? r->source.run(r->source.ctx, text, envp, answer, r->err)
+			     : run_command(&r->source, text, envp, answer, r->err);
 		if (rc < 0) {
 			fail_at(r, e, part);
 		}
@@ -258,7 +269,46 @@ static int command(struct resolver *r, struct entry *e, const struct part *part,
 		}
 	}
 	strvec_fini(&env);
-	if (rc < 0) {
+	return rc;
+}
+
+struct inline_user {
+	struct resolver *r;
+	const struct entry *e;
+};
+
+static int inline_variable(
+	void *ctx, const char *name, const char *otherwise, struct str *out, struct error *err)
+{
+	const struct inline_user *user = ctx;
+
+	(void)err; /* the resolver's own */
+	return look_up(user->r, user->e, name, otherwise, out);
+}
+
+static int run_inline(
+	struct resolver *r, const struct entry *e, const struct part *part, struct str *answer)
+{
+	struct inline_user user = {.r = r, .e = e};
+	struct inline_source source = {
+		.variable = inline_variable,
+		.ctx = &user,
+		.fetch = r->source.fetch,
+		.fetch_ctx = r->source.ctx,
+		.dir = r->source.dir,
+	};
+
+	return inline_run_(r->d->text.p + part->text, &source, answer, r->err) == 0
+		       ? 0
+		       : fail_at(r, e, part);
+}
+
+static int command(struct resolver *r, struct entry *e, const struct part *part, struct str *out)
+{
+	CLEANUP_STR struct str answer = STR_SECRET_INIT(DOTENV_MAX_VALUE);
+	bool ours = inline_is_ours_(r->d->text.p + part->text);
+
+	if ((ours ? run_inline(r, e, part, &answer) : run_it(r, e, part, &answer)) < 0) {
 		return -1;
 	}
 	while (answer.len > 0 &&

@@ -102,13 +102,17 @@ static int prepare(const struct proc_request *req, int in, int out, int errout,
 		posix_spawnattr_setpgroup(attr, 0);
 	}
 	posix_spawnattr_setflags(attr, flags);
-	int rc = in >= 0 ? posix_spawn_file_actions_adddup2(actions, in, STDIN_FILENO)
-			 : posix_spawn_file_actions_addopen(
-				   actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (rc == 0) {
+	int rc = 0;
+	if (in >= 0) {
+		rc = posix_spawn_file_actions_adddup2(actions, in, STDIN_FILENO);
+	} else if (!req->inherit) {
+		rc = posix_spawn_file_actions_addopen(
+			actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	}
+	if (rc == 0 && out >= 0) {
 		rc = posix_spawn_file_actions_adddup2(actions, out, STDOUT_FILENO);
 	}
-	if (rc == 0) {
+	if (rc == 0 && errout >= 0) {
 		rc = posix_spawn_file_actions_adddup2(actions, errout, STDERR_FILENO);
 	}
 	if (rc == 0 && req->dir != NULL) {
@@ -153,8 +157,10 @@ static int start(struct child *c, struct error *err)
 		err->sys = 0;
 		return -1;
 	}
-	if ((c->req->input != NULL && pipe2(in, O_CLOEXEC) < 0) || pipe2(out, O_CLOEXEC) < 0 ||
-		pipe2(errout, O_CLOEXEC) < 0) {
+	bool ours_out = c->req->inherit && c->out.collect == NULL && c->req->on_line == NULL;
+	if ((c->req->input != NULL && pipe2(in, O_CLOEXEC) < 0) ||
+		(!ours_out && pipe2(out, O_CLOEXEC) < 0) ||
+		(!c->req->inherit && pipe2(errout, O_CLOEXEC) < 0)) {
 		rc = errno;
 	}
 	if (rc == 0) {
