@@ -104,6 +104,10 @@ static void check_docker(struct deployment *d, struct target *t, struct findings
 			info->architecture, info->driver,
 			info->containerd_store ? " (containerd image store)" : "");
 	}
+	struct error err = {0};
+	if (target_check_rootless(d, t, &err) < 0) {
+		found_error(f, name, &err);
+	}
 	const struct strvec *arch = &d->config->builder.arch;
 	if (arch->len > 0 && !strvec_has(arch, info->architecture)) {
 		found(f, CHECK_FAIL, name, "add it to builder.arch",

@@ -61,6 +61,25 @@ bool target_proxied(const struct deployment *d, const struct target *t)
 	return false;
 }
 
+int target_check_rootless(const struct deployment *d, const struct target *t, struct error *err)
+{
+	const struct docker_info *info = &t->host->info;
+	for (size_t i = 0; info->rootless && i < d->config->roles.len; i++) {
+		const struct config_role *role = &d->config->roles.p[i];
+		enum config_health_kind kind = role->health.kind;
+		if (!target_has_role(t, role) ||
+			(kind != CONFIG_HEALTH_HTTP && kind != CONFIG_HEALTH_TCP)) {
+			continue;
+		}
+		error_set(err, ERROR_REMOTE,
+			"%s runs without root there: the addresses of its containers, which the "
+			"health check of role '%s' goes to, cannot be reached from the server",
+			info->podman ? "podman" : "Docker", role->name);
+		return error_hint(err, "use root's daemon there, or `healthcheck: {cmd: ...}`");
+	}
+	return 0;
+}
+
 bool deployment_has_role(const struct deployment *d, const struct config_role *role)
 {
 	return matches(&d->roles, role->name);

@@ -109,6 +109,10 @@ void deployment_each_best_effort(struct deployment *d, const char *what, target_
 bool target_has_role(const struct target *t, const struct config_role *role);
 /* Does it run a role that takes traffic through the proxy? */
 bool target_proxied(const struct deployment *d, const struct target *t);
+/* Containers of a rootless daemon have addresses that only they can reach: fails where a role there
+ * has a health check that goes to its containers' addresses. */
+ERROR_CHECKED int target_check_rootless(
+	const struct deployment *d, const struct target *t, struct error *err);
 /* Is the role selected by --roles? */
 bool deployment_has_role(const struct deployment *d, const struct config_role *role);
 /* The first target that runs the primary role. NULL: --hosts excludes them all. */

@@ -228,6 +228,17 @@ static int execute_push(struct deployment *d, struct builder *b, const struct pl
 	return result;
 }
 
+static int refuse_rootless(const struct deployment *d, struct error *err)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		const struct target *t = &d->targets[i];
+		if (t->selected && target_check_rootless(d, t, err) < 0) {
+			return error_host(err, t->host->name);
+		}
+	}
+	return 0;
+}
+
 static int plan_and_execute(struct deployment *d, struct builder *b,
 	const struct push_options *options, struct error *err)
 {
@@ -244,7 +255,10 @@ static int plan_and_execute(struct deployment *d, struct builder *b,
 		.version = b->version->version,
 		.force = options->force,
 	};
-	int result = plan_release(&req, &plan, err);
+	int result = refuse_rootless(d, err);
+	if (result == 0) {
+		result = plan_release(&req, &plan, err);
+	}
 	if (result == 0 && plan.nothing) {
 		ui_print(d->ui,
 			"%s: version %s is live already on every host; nothing to deploy "
