@@ -34,6 +34,8 @@ void run_fini(struct run *r)
 		proxy_service_fini(&r->targets[i].service);
 		proxy_counts_fini(&r->targets[i].counts);
 		free(r->targets[i].message);
+		free(r->targets[i].pulled_arch);
+		free(r->targets[i].pulled);
 	}
 	free(r->targets);
 	release_fini(&r->release);
@@ -107,6 +109,18 @@ int run_registry_refused(const struct run *r, struct error *err)
 		c->server ? c->server : "Docker Hub");
 }
 
+/* Not the ID: that depends on how a daemon stores images. */
+static void note_pulled(struct run_target *rt, const struct docker_image *image)
+{
+	CLEANUP_STR struct str what = STR_INIT(STR_MAX_REPLY);
+	str_add(&what, image->created ? image->created : "");
+	VEC_FOREACH (&image->layers, i) {
+		str_addf(&what, " %s", image->layers.p[i]);
+	}
+	rt->pulled_arch = xstrdup(image->architecture);
+	rt->pulled = str_take(&what);
+}
+
 /* The registry has it and this machine does not (push --skip-build in CI): the server pulls it. */
 static int pull_by_tag(struct run *r, struct target *t, const char *image, struct error *err)
 {
@@ -119,8 +133,31 @@ static int pull_by_tag(struct run *r, struct target *t, const char *image, struc
 		docker_image_inspect(t->host->docker, image, &seen, err) < 0) {
 		return run_registry_refused(r, err);
 	}
-	snprintf(run_target_of(r, t)->image_id, IMAGE_ID_SIZE, "%s", seen.id);
+	struct run_target *rt = run_target_of(r, t);
+	snprintf(rt->image_id, IMAGE_ID_SIZE, "%s", seen.id);
+	note_pulled(rt, &seen);
 	docker_image_fini(&seen);
+	return 0;
+}
+
+/* A tag may move between two pulls, and a registry may lie: one release is one image. */
+static int check_pulled(const struct run *r, struct error *err)
+{
+	for (size_t i = 0; i < r->d->n; i++) {
+		const struct run_target *a = &r->targets[i];
+		for (size_t j = i + 1; a->pulled && j < r->d->n; j++) {
+			const struct run_target *b = &r->targets[j];
+			if (!b->pulled || !str_eq(a->pulled_arch, b->pulled_arch) ||
+				str_eq(a->pulled, b->pulled)) {
+				continue;
+			}
+			error_set(err, ERROR_REMOTE,
+				"the registry gave '%s' and '%s' different images of version '%s'",
+				r->d->targets[i].address->name, r->d->targets[j].address->name,
+				r->release.version);
+			return error_hint(err, "is its tag being moved? push again");
+		}
+	}
 	return 0;
 }
 
@@ -433,7 +470,7 @@ static int before_switch(struct run *r, struct error *err)
 	/* On record before a container or the proxy is touched: the next command knows what to
 	 * mend. An image alone changes nothing, so it travels beside the record. */
 	history_put(&d->history, &r->release);
-	if (deployment_each(d, transfer_target, r, err) < 0) {
+	if (deployment_each(d, transfer_target, r, err) < 0 || check_pulled(r, err) < 0) {
 		return -1;
 	}
 	if (run_has_phase(r, PLAN_TRANSFER)) {

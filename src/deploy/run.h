@@ -12,6 +12,7 @@
 /* What was done on one target, so that it can be undone and told. */
 struct run_target {
 	char image_id[IMAGE_ID_SIZE];
+	char *pulled_arch, *pulled; /* of an image pulled by its tag: architecture, what it is */
 	struct strvec created; /* candidates made by this run, by ID: a name may be another's */
 	struct strvec revived; /* retired containers started by this run */
 	struct proxy_service service;

@@ -135,6 +135,46 @@ uses_loopback_registry() { # PORT
 	done
 }
 
+# An image with one layer, as a registry gives it: hN TEXT; to /run/image there.
+image_of() {
+	local dir=$BATS_TEST_TMPDIR/image-$1 layer config
+	mkdir "$dir"
+	echo "$2" >"$BATS_TEST_TMPDIR/text"
+	tar -C "$BATS_TEST_TMPDIR" -cf "$dir/layer" text
+	layer=$(sha256sum <"$dir/layer" | cut -d' ' -f1)
+	printf '{"architecture":"amd64","os":"linux","config":{"Cmd":["/x"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+		"$layer" >"$dir/config"
+	config=$(sha256sum <"$dir/config" | cut -d' ' -f1)
+	printf '{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json","config":{"mediaType":"application/vnd.docker.container.image.v1+json","size":%d,"digest":"sha256:%s"},"layers":[{"mediaType":"application/vnd.docker.image.rootfs.diff.tar.gzip","size":%d,"digest":"sha256:%s"}]}' \
+		"$(stat -c %s "$dir/config")" "$config" "$(stat -c %s "$dir/layer")" "$layer" >"$dir/manifest"
+	mv "$dir/layer" "$dir/$layer"
+	mv "$dir/config" "$dir/$config"
+	tar -C "$dir" -c . | testbed exec "$1" sh -c 'rm -rf /run/image; mkdir /run/image; tar -C /run/image -x'
+}
+
+@test "a fake registry that gives each server another image under one tag is found out" {
+	local h fakes=()
+	sed -i 's/hosts: \[h1\]/hosts: [h1, h2]/' "$APP/deploy.yml"
+	uses_loopback_registry 5997
+	for h in h1 h2; do
+		image_of $h "of $h"
+		testbed exec $h env PORT=5997 perl - registry /run/image /run/port <"$E2E_SUPPORT/fake-server" 3>&- &
+		fakes+=($!)
+		eventually 10 testbed exec $h test -s /run/port
+	done
+	deploy_run push --skip-build --version moved
+	for h in h1 h2; do
+		testbed exec $h sh -c 'pkill -x perl; rm /run/port'
+		docker_on $h rmi -f "127.0.0.1:5997/acme/$S:moved" >/dev/null || true
+	done
+	wait "${fakes[@]}" || true
+	deploy_show push >&2
+	assert_equal "$DEPLOY_STATUS" 5 status
+	assert_stderr "gave 'h1' and 'h2' different images of version 'moved'"
+	assert_containers h1 "^$S-" 0
+	assert_containers h2 "^$S-" 0
+}
+
 # Spoils what the registry keeps of this repository: manifests or layers.
 spoil() {
 	local blobs=$BED/registry/data/docker/registry/v2/blobs/sha256 link digest
