@@ -26,8 +26,8 @@ ERROR_CHECKED struct ssh_session *ssh_fabric_connect(
 void ssh_fabric_abort(struct ssh_fabric *f, const char *why);
 
 /*
- * Closes one that nobody uses any more, to save its memory (some 130 KB) where there are hundreds.
- * One that carries others (a jump host) stays.
+ * Gives one back that ssh_fabric_connect() gave; when all have, it is closed, to save its memory
+ * (some 130 KB) where there are hundreds.  One that carries others (a jump host) stays.
  */
 void ssh_fabric_release(struct ssh_fabric *f, struct ssh_session *s);
 

@@ -20,6 +20,7 @@ struct shell {
 	char *command;
 	struct output *output;
 	int *statuses; /* by target */
+	bool *ran;
 };
 
 /* One word is a shell command line; several are the words of one command. */
@@ -64,15 +65,10 @@ static int pump(struct ssh_exec *x, struct output_host *out, struct error *err)
 	return 0;
 }
 
-static int run_one(struct deployment *d, struct target *t, void *ctx, struct error *err)
+static int run_there(struct shell *s, const struct target *t, int *status, struct error *err)
 {
-	struct shell *s = ctx;
 	struct ssh_exec x = {.fd = -1, .err_fd = -1};
 	struct ssh_exec_request req = {.command = s->command};
-	size_t index = (size_t)(t - d->targets);
-	if (!t->selected) {
-		return 0;
-	}
 	if (ssh_exec_start(t->host->ssh, &req, &x, err) < 0) {
 		return -1;
 	}
@@ -81,9 +77,28 @@ static int run_one(struct deployment *d, struct target *t, void *ctx, struct err
 	int result = pump(&x, out, err);
 	output_host_free(out);
 	if (result == 0) {
-		result = ssh_exec_wait(&x, -1, &s->statuses[index], NULL, err);
+		result = ssh_exec_wait(&x, -1, status, NULL, err);
 	}
 	ssh_exec_fini(&x);
+	return result;
+}
+
+static int run_one(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	struct shell *s = ctx;
+	size_t index = (size_t)(t - d->targets);
+	if (!t->selected) {
+		return 0;
+	}
+	if (deployment_reach_one(d, t, err) < 0) {
+		return -1;
+	}
+	int result = run_there(s, t, &s->statuses[index], err);
+	if (result < 0) {
+		(void)host_error(t->host, err);
+	}
+	s->ran[index] = result == 0;
+	deployment_leave_one(d, t);
 	return result;
 }
 
@@ -91,7 +106,7 @@ static void report(struct deployment *d, const struct shell *s, int *exit_status
 {
 	*exit_status = 0;
 	for (size_t i = 0; i < d->n; i++) {
-		if (!d->targets[i].selected) {
+		if (!s->ran[i]) {
 			continue;
 		}
 		if (s->statuses[i] != 0) {
@@ -107,11 +122,12 @@ static void report(struct deployment *d, const struct shell *s, int *exit_status
 int operation_exec(
 	struct deployment *d, const char *const *argv, int *exit_status, struct error *err)
 {
-	if (deployment_reach(d, err) < 0) {
+	if (deployment_load_secrets(d, SECRETS_SSH, err) < 0) {
 		return -1;
 	}
 	struct shell s = {.command = command_line(argv)};
 	s.statuses = xcalloc(d->n, sizeof(*s.statuses));
+	s.ran = xcalloc(d->n, sizeof(*s.ran));
 	size_t selected = 0;
 	for (size_t i = 0; i < d->n; i++) {
 		selected += d->targets[i].selected;
@@ -119,9 +135,8 @@ int operation_exec(
 	s.output = output_new(d->ui, selected > 1);
 	int result = deployment_each(d, run_one, &s, err);
 	output_free(s.output);
-	if (result == 0) {
-		report(d, &s, exit_status);
-	}
+	report(d, &s, exit_status); /* also when some were not reached */
+	free(s.ran);
 	free(s.statuses);
 	free(s.command);
 	return result;

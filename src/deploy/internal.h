@@ -176,5 +176,9 @@ ERROR_CHECKED int deployment_begin(struct deployment *d, struct error *err);
 ERROR_CHECKED int deployment_look(struct deployment *d, struct error *err);
 /* Connects to the selected hosts for commands of their shell, and looks at nothing. */
 ERROR_CHECKED int deployment_reach(struct deployment *d, struct error *err);
+/* The same for one host, which is left again when it is done: hundreds of sessions take memory.
+ * The secrets (SECRETS_SSH) have to be there. */
+ERROR_CHECKED int deployment_reach_one(struct deployment *d, struct target *t, struct error *err);
+void deployment_leave_one(struct deployment *d, struct target *t);
 /* Gives the lock back. */
 void deployment_end(struct deployment *d);

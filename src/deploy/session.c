@@ -132,6 +132,22 @@ int deployment_reach(struct deployment *d, struct error *err)
 	return open_all(d, &o, err);
 }
 
+int deployment_reach_one(struct deployment *d, struct target *t, struct error *err)
+{
+	struct opening o = {.shell_only = true};
+	return open_target(d, t, &o, err);
+}
+
+void deployment_leave_one(struct deployment *d, struct target *t)
+{
+	struct ssh_session *ssh = t->host ? t->host->ssh : NULL;
+	host_close(t->host);
+	t->host = NULL;
+	if (ssh) {
+		ssh_fabric_release(deployment_fabric(d), ssh);
+	}
+}
+
 int deployment_begin(struct deployment *d, struct error *err)
 {
 	struct opening o = {.lock = true};

@@ -22,6 +22,7 @@ struct entry {
 	char *key;
 	struct ssh_session *session;
 	struct ssh_session *via;
+	int users; /* who got it from ssh_fabric_connect(), or connects through it */
 	bool connecting;
 	struct error why; /* when it failed: for those who waited for it */
 };
@@ -113,6 +114,9 @@ void ssh_fabric_release(struct ssh_fabric *f, struct ssh_session *s)
 		}
 		mine = e->session == s ? e : mine;
 	}
+	if (mine != NULL && --mine->users > 0) {
+		mine = NULL; /* another name of the same server */
+	}
 	if (mine != NULL) {
 		mine->session = NULL;
 		mine->via = NULL;
@@ -159,7 +163,7 @@ static struct entry *claim(struct ssh_fabric *f, const char *key, struct error *
 	pthread_mutex_lock(&f->lock);
 	while ((e = find(f, key)) != NULL && e->connecting) {
 		int rc = wait_change(f, err);
-		if (rc == 0 && !e->connecting && e->session == NULL) {
+		if (rc == 0 && !e->connecting && e->why.kind != ERROR_NONE) {
 			*err = e->why; /* once is enough for all who waited */
 			rc = -1;
 		}
@@ -174,6 +178,7 @@ static struct entry *claim(struct ssh_fabric *f, const char *key, struct error *
 		e->connecting = true;
 		vec_push(&f->entries, e);
 	}
+	e->users++;
 	pthread_mutex_unlock(&f->lock);
 	return e;
 }

@@ -240,6 +240,12 @@ json_version() {
 	deploy_ok exec --json -- echo 'a  b' '$HOME' "it's"
 	results exit | jq -s -e 'length == 2'
 	results output | jq -s -e 'all(.line == "a  b $HOME it\u0027s")'
+	# One that is not reached is told, and keeps it from nobody else.
+	manifest_edit 's/\[h1, h2\]/[h1, nowhere, h2]/'
+	deploy_fails 4 exec -- uname -n
+	assert_stdout 'h1.*h1'
+	assert_stdout 'h2.*h2'
+	assert_stderr 'nowhere'
 	REMOVE=
 }
 
