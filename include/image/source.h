@@ -46,6 +46,17 @@ void source_close(struct git_source *s);
 /* Folder of the work tree without a slash at the end; of a bare repository its git folder. */
 const char *source_root(const struct git_source *s);
 bool source_is_bare(const struct git_source *s);
+/* Git's own folder, absolute: ".git", or the bare repository. Borrowed. */
+const char *source_git_dir(const struct git_source *s);
+/* The folder of its hooks, absolute: core.hooksPath counts. The caller frees. */
+char *source_hooks_dir(struct git_source *s);
+/* The full name of what the branch `name` points to, into id; ERROR_USAGE when there is none. */
+ERROR_CHECKED int source_branch_head(
+	struct git_source *s, const char *name, char id[65], struct error *err);
+/* Writes the files of a commit that one of `patterns` (NULL-terminated, as git's pathspecs) means
+ * below `dir`, which is there. */
+ERROR_CHECKED int source_extract(struct git_source *s, const char *commit,
+	const char *const *patterns, const char *dir, struct error *err);
 
 /*
  * What `name` (branch, tag, full or short commit; NULL: HEAD) means.  ERROR_USAGE with err->sys

@@ -42,6 +42,10 @@ const struct command *const command_table[] = {
 	&command_secrets_print,
 	&command_secrets_fetch,
 	&command_secrets_extract,
+	&command_hook_install,
+	&command_hook_uninstall,
+	&command_hook_list,
+	&command_hook_run,
 	&command_config,
 	&command_check,
 	&command_help,
@@ -56,6 +60,8 @@ const struct command_group command_groups[] = {
 	{"proxy", "the proxy container of each server"},
 	{"lock", "the deploy lock: who holds it, take it, free it"},
 	{"secrets", "secrets files, and secrets of password managers"},
+	{"hook", "git hooks that push"},
+	{"secrets", "what the secrets files give"},
 	{NULL, NULL},
 };
 

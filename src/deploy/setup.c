@@ -34,7 +34,8 @@ static const char install_script[] =
 	"if [ -d /run/systemd/system ]; then $s systemctl enable --now docker; "
 	"elif [ ! -S /var/run/docker.sock ]; then $s service docker start; fi; "
 	"i=0; until $s docker version >/dev/null 2>&1; do "
-	"i=$((i + 1)); [ $i -lt 60 ] || { echo 'dockerd does not answer' >&2; exit 1; }; sleep 0.5; "
+	"i=$((i + 1)); [ $i -lt 60 ] || { echo 'dockerd does not answer' >&2; exit 1; }; sleep "
+	"0.5; "
 	"done";
 
 struct setup {
