@@ -88,5 +88,4 @@ extern const struct command command_secrets_print, command_secrets_fetch, comman
 extern const struct command command_config, command_check;
 extern const struct command command_hook_install, command_hook_uninstall, command_hook_list;
 extern const struct command command_hook_run;
-extern const struct command command_secrets_print, command_config, command_check;
 extern const struct command command_help, command_version, command_completion;

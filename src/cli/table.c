@@ -61,7 +61,6 @@ const struct command_group command_groups[] = {
 	{"lock", "the deploy lock: who holds it, take it, free it"},
 	{"secrets", "secrets files, and secrets of password managers"},
 	{"hook", "git hooks that push"},
-	{"secrets", "what the secrets files give"},
 	{NULL, NULL},
 };
 
