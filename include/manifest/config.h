@@ -228,6 +228,7 @@ struct config {
 	struct strmap hooks_output_of; /* by the name of the hook */
 	struct strvec secrets_files;   /* absolute, in order; later ones win; existing ones only */
 	const char *secrets_wanted;  /* the file to write where there is none: ".deploy/secrets" */
+	const char *secrets_common;  /* ".deploy/secrets-common" */
 	const char *minimum_version; /* or NULL */
 	const char *network;         /* name of the bridge network, "deploy" */
 	int retain_containers;       /* default 5 */

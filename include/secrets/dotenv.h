@@ -45,7 +45,8 @@ ERROR_CHECKED int dotenv_parse(
 
 /*
  * Reads and adds a file.  Refused: a file that others can write (its commands would be theirs), and
- * one with literal values that others can read.  err->sys is ENOENT when there is none.
+ * one with literal values that others can read.  A sealed file (secrets/sealed.h) is opened with
+ * the key that belongs to it.  err->sys is ENOENT when there is none.
  */
 ERROR_CHECKED int dotenv_load(struct dotenv *d, const char *path, struct error *err);
 
@@ -79,3 +80,5 @@ ERROR_CHECKED struct secret *dotenv_resolve(
 bool dotenv_has(const struct dotenv *d, const char *name);
 /* The distinct names, in order of their first entry; borrowed. NULL behind the last. */
 const char *dotenv_name(const struct dotenv *d, size_t i);
+/* The file that the value of `name` is from, as given to dotenv_load; NULL when it is not there. */
+const char *dotenv_file_of(const struct dotenv *d, const char *name);

@@ -12,8 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECRETS_IGNORED "/.deploy/secrets*"
-
 /* What was done, for the text and for --json. */
 struct outcome {
 	struct strvec created, kept;
@@ -42,41 +40,16 @@ static int write_new(
 	return 0;
 }
 
-static bool has_line(const char *text, const char *line)
-{
-	size_t len = strlen(line);
-
-	for (const char *s = text; (s = strstr(s, line)) != NULL; s += len) {
-		if ((s == text || s[-1] == '\n') &&
-			(s[len] == '\n' || s[len] == '\0' || s[len] == '\r')) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Appends to .gitignore, which may be there and end without a newline. */
 static int ignore_secrets(struct outcome *outcome, struct error *err)
 {
-	CLEANUP_STR struct str text = STR_INIT(STR_MAX_FILE);
+	/* The encrypted ones are for git. */
+	static const char *const lines[] = {"/.deploy/secrets*", "!/.deploy/secrets*.enc", NULL};
+	bool changed = false;
 
-	if (fs_exists(".gitignore")) {
-		if (fs_read(".gitignore", &text, err) < 0) {
-			return -1;
-		}
-		if (has_line(str_c(&text), SECRETS_IGNORED)) {
-			strvec_push(&outcome->kept, ".gitignore");
-			return 0;
-		}
+	if (gitignore_add(".", lines, &changed, err) < 0) {
+		return -1;
 	}
-	CLEANUP_FD int fd = open(".gitignore", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-	bool newline = text.len > 0 && str_c(&text)[text.len - 1] != '\n';
-	const char *line = newline ? "\n" SECRETS_IGNORED "\n" : SECRETS_IGNORED "\n";
-
-	if (fd < 0 || fd_write_all(fd, line, strlen(line)) < 0) {
-		return error_sys(err, ERROR_INTERNAL, errno, "write '.gitignore'");
-	}
-	strvec_push(&outcome->created, ".gitignore");
+	strvec_push(changed ? &outcome->created : &outcome->kept, ".gitignore");
 	return 0;
 }
 

@@ -47,6 +47,10 @@ void help_command(struct ui *ui, const struct command *command);
 /* The line "Usage: deploy ..." without its newline. */
 void help_usage(const struct command *command, struct str *out);
 
+/* Appends those of the lines (NULL-terminated) that <dir>/.gitignore has not. */
+ERROR_CHECKED int gitignore_add(
+	const char *dir, const char *const *lines, bool *changed, struct error *err);
+
 /* Completion scripts, appended to out. */
 void completion_bash(struct str *out);
 void completion_zsh(struct str *out);
@@ -84,7 +88,7 @@ extern const struct command command_proxy_details, command_proxy_config, command
 extern const struct command command_exec;
 extern const struct command command_lock_status, command_lock_acquire, command_lock_release;
 extern const struct command command_audit, command_prune, command_remove;
-extern const struct command command_secrets_print, command_secrets_fetch, command_secrets_extract;
+extern const struct command command_secrets_print, command_secrets_edit, command_secrets_fetch, command_secrets_extract;
 extern const struct command command_config, command_check;
 extern const struct command command_hook_install, command_hook_uninstall, command_hook_list;
 extern const struct command command_hook_run;

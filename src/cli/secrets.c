@@ -10,6 +10,7 @@ struct row {
 	const char *name;
 	const char *used_as; /* "env.secret", or "" when the manifest does not name it */
 	const char *value;   /* as shown */
+	const char *file;    /* that it is from, or NULL */
 	struct error error;  /* why there is none */
 };
 
@@ -26,6 +27,12 @@ static int load_files(struct dotenv *env, const struct config *config, struct er
 static void resolve(struct row *row, struct dotenv *env, const struct config *config)
 {
 	struct dotenv_source source = {.dir = config->root};
+	size_t n = strlen(config->root);
+	const char *file = dotenv_file_of(env, row->name);
+
+	row->file = file != NULL && strncmp(file, config->root, n) == 0 && file[n] == '/'
+			    ? file + n + 1
+			    : file;
 	struct secret *secret = dotenv_resolve(env, row->name, &source, &row->error);
 
 	row->value = secret == NULL            ? "(none)"
@@ -36,12 +43,13 @@ static void resolve(struct row *row, struct dotenv *env, const struct config *co
 
 static void show(struct ui *ui, struct ui_table *table, const struct row *row)
 {
-	const char *cells[] = {row->name, row->value, row->used_as, row->error.text};
+	const char *cells[] = {row->name, row->value, row->file, row->used_as, row->error.text};
 
 	ui_table_row(table, cells);
-	ui_json(ui, json_pack("{s:s, s:s, s:s, s:s, s:s?}", "result", "secret", "name", row->name,
-			    "value", row->value, "used_as", row->used_as, "error",
-			    row->error.text[0] != '\0' ? row->error.text : NULL));
+	ui_json(ui,
+		json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s?}", "result", "secret", "name", row->name,
+			"value", row->value, "file", row->file, "used_as", row->used_as, "error",
+			row->error.text[0] != '\0' ? row->error.text : NULL));
 }
 
 static bool is_used(const struct config_secret_uses *uses, const char *name)
@@ -80,10 +88,10 @@ static size_t show_all(struct cli *cli, struct dotenv *env, const struct config_
 
 static int run_secrets_print(struct cli *cli, struct error *err)
 {
-	static const char *const headings[] = {"SECRET", "VALUE", "USED AS", ""};
+	static const char *const headings[] = {"SECRET", "VALUE", "FROM", "USED AS", ""};
 	struct config_secret_uses uses = {0};
 	struct dotenv *env = dotenv_new();
-	struct ui_table *table = ui_table_new(4, headings);
+	struct ui_table *table = ui_table_new(5, headings);
 	int status = load_files(env, cli->config, err);
 
 	if (status == 0) {
@@ -111,7 +119,8 @@ const struct command command_secrets_print = {
 	.summary = "list the secrets, and which have no value",
 	.description =
 		"Resolves each secret as a push would, by the commands in the secrets files\n"
-		"too, and prints its name and what it is for; the value is never shown.",
+		"too, and prints its name, the file it is from and what it is for; the value\n"
+		"is never shown.",
 	.needs = CLI_NEEDS_MANIFEST,
 	.run = run_secrets_print,
 };

@@ -40,6 +40,7 @@ const struct command *const command_table[] = {
 	&command_prune,
 	&command_remove,
 	&command_secrets_print,
+	&command_secrets_edit,
 	&command_secrets_fetch,
 	&command_secrets_extract,
 	&command_hook_install,

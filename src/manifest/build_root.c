@@ -416,7 +416,10 @@ static const char *hooks_folder(struct build *b)
 	return is_folder(path) ? path : NULL;
 }
 
-/* As Kamal: <path>-common, then <path>, or with a destination <path>.<destination> instead. */
+/*
+ * As Kamal: <path>-common, then <path>, or with a destination <path>.<destination> instead; before
+ * each of them the sealed one, ".enc".
+ */
 static void build_secrets_files(struct build *b)
 {
 	struct config *c = b->c;
@@ -428,18 +431,22 @@ static void build_secrets_files(struct build *b)
 		base = !is_folder(own) && is_folder(kamal) ? ".kamal/secrets" : ".deploy/secrets";
 	}
 	base = absolute_path(b, base);
+	c->secrets_common = arena_printf(b->arena, "%s-common", base);
+	c->secrets_wanted = c->destination != NULL
+				    ? arena_printf(b->arena, "%s.%s", base, c->destination)
+				    : base;
 	char *files[] = {
-		arena_printf(b->arena, "%s-common", base),
-		c->destination != NULL ? arena_printf(b->arena, "%s.%s", base, c->destination)
-				       : arena_strdup(b->arena, base),
+		arena_printf(b->arena, "%s.enc", c->secrets_common),
+		arena_strdup(b->arena, c->secrets_common),
+		arena_printf(b->arena, "%s.enc", c->secrets_wanted),
+		arena_strdup(b->arena, c->secrets_wanted),
 	};
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		if (fs_exists(files[i])) {
 			arena_push(b->arena, &c->secrets_files, files[i]);
 		}
 	}
-	c->secrets_wanted = files[1];
 }
 
 static void check_minimum(struct build *b)

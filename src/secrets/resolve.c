@@ -3,6 +3,7 @@
 #include "secrets/dotenv.h"
 
 #include "internal.h"
+#include "secrets/sealed.h"
 #include "util/fs.h"
 #include "util/proc.h"
 
@@ -54,18 +55,25 @@ const char *dotenv_name(const struct dotenv *d, size_t i)
 	return i < d->names.len ? d->names.p[i] : NULL;
 }
 
+const char *dotenv_file_of(const struct dotenv *d, const char *name)
+{
+	const struct entry *e = dotenv_find_(d, name, d->entries.len);
+
+	return e != NULL ? e->file : NULL;
+}
+
 /* A value that stands in the file itself, as opposed to a reference. */
 static bool is_literal(const struct entry *e)
 {
 	return e->parts.len == 1 && e->parts.p[0].kind == PART_LITERAL;
 }
 
-static int check_mode(
-	const struct dotenv *d, const char *path, size_t first, mode_t mode, struct error *err)
+static int check_mode(const struct dotenv *d, const char *path, size_t first, mode_t mode,
+	bool sealed, struct error *err)
 {
 	const struct entry *literal = NULL;
 
-	for (size_t i = first; i < d->entries.len && literal == NULL; i++) {
+	for (size_t i = first; !sealed && i < d->entries.len && literal == NULL; i++) {
 		literal = is_literal(&d->entries.p[i]) ? &d->entries.p[i] : NULL;
 	}
 	if ((mode & 022) != 0) {
@@ -81,11 +89,31 @@ static int check_mode(
 	return error_hint(err, "chmod 600 %s", path);
 }
 
+/* Adds what is in a sealed file. */
+static int parse_sealed(
+	struct dotenv *d, const char *path, const struct str *text, struct error *err)
+{
+	const char *slash = strrchr(path, '/');
+	CLEANUP_FREE char *dir =
+		slash != NULL ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
+	struct secret *key = sealed_key(dir, err);
+	struct secret *plain = key != NULL ? sealed_open(path, text->p, text->len, key, err) : NULL;
+	int rc = plain != NULL ? dotenv_parse(d, path, secret_reveal(plain), secret_len(plain), err)
+			       : -1;
+
+	if (key == NULL) {
+		err->sys = 0; /* it is not this file that is missing */
+	}
+	secret_unref(key);
+	secret_unref(plain);
+	return rc;
+}
+
 int dotenv_load(struct dotenv *d, const char *path, struct error *err)
 {
 	/* O_NONBLOCK: a FIFO is refused, not waited for. */
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	CLEANUP_STR struct str text = STR_SECRET_INIT(DOTENV_MAX_FILE);
+	CLEANUP_STR struct str text = STR_SECRET_INIT(2 * DOTENV_MAX_FILE); /* sealed */
 	struct stat st;
 	size_t first = d->entries.len;
 
@@ -100,10 +128,10 @@ int dotenv_load(struct dotenv *d, const char *path, struct error *err)
 						"'%s' is larger than %zu bytes", path, text.max)
 				      : error_sys(err, ERROR_MANIFEST, errno, "read '%s'", path);
 	}
-	if (dotenv_parse(d, path, str_c(&text), text.len, err) < 0) {
-		return -1;
-	}
-	return check_mode(d, path, first, st.st_mode, err);
+	bool sealed = sealed_is(str_c(&text), text.len);
+	int rc = sealed ? parse_sealed(d, path, &text, err)
+			: dotenv_parse(d, path, str_c(&text), text.len, err);
+	return rc < 0 ? -1 : check_mode(d, path, first, st.st_mode, sealed, err);
 }
 
 int dotenv_load_default(
