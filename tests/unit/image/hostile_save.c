@@ -162,13 +162,17 @@ static struct docker *start(struct fake *f)
 
 static void stop(struct fake *f, struct docker *d)
 {
-	CLEANUP_FREE char *rm = xasprintf("rm -r %s", f->dir);
+	const char *rm[] = {"rm", "-r", f->dir, NULL};
+	struct proc_request req = {.argv = rm, .timeout_ms = 10000};
+	struct proc_result result = {0};
+	struct error err = {0};
 
 	docker_free(d);
 	for (size_t i = 0; i < f->n; i++) {
 		pthread_join(f->threads[i], NULL);
 	}
-	assert_int_equal(system(rm), 0);
+	OK(proc_run(&req, NULL, NULL, &result, &err), err);
+	assert_int_equal(result.status, 0);
 	str_fini(&f->inspect);
 	str_fini(&f->tar);
 }
