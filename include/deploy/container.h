@@ -28,6 +28,14 @@ struct container_request {
 ERROR_CHECKED int container_spec(struct deployment *d, const struct target *t,
 	const struct container_request *req, struct docker_container_spec *spec, struct error *err);
 
+/* The parts of a spec that accessories have too. */
+ERROR_CHECKED int container_add_secrets(struct deployment *d, const struct config_secret_refs *refs,
+	struct secret_map *env, struct error *err);
+ERROR_CHECKED int container_add_options(const struct config_options *options,
+	struct docker_container_spec *spec, struct error *err);
+void container_add_logging(
+	const struct config_logging *logging, struct docker_container_spec *spec);
+
 /*
  * Digest of all that a container of the role depends on beside its image: command, env, secrets
  * (keyed by the server's key), options, volumes.  The caller frees.

@@ -15,7 +15,8 @@
 #define LABEL_SUBJECT       "deploy.subject"
 #define LABEL_CONFIG_DIGEST "deploy.config-digest"
 #define LABEL_REPLICA       "deploy.replica" /* from 1 */
-#define LABEL_KIND          "deploy.kind"    /* "app", "release-command", "exec" */
+#define LABEL_KIND          "deploy.kind" /* "app", "release-command", "exec", "accessory", "files" */
+#define LABEL_ACCESSORY     "deploy.accessory" /* its name in the manifest */
 
 /* "reportify" or "reportify@staging": folder below HOST_STATE_DIR, and how people are told. */
 char *names_service_key(const struct config *c);
@@ -25,6 +26,9 @@ char *names_state_dir(const struct config *c);
 
 /* "<HOST_STATE_DIR>/<service key>/<file>"; the caller frees. */
 char *names_state_path(const struct config *c, const char *file);
+
+/* "<HOST_STATE_DIR>/<service key>/accessories/<name>"; the caller frees. */
+char *names_accessory_dir(const struct config *c, const char *name);
 
 /*
  * "<service>-<role>[-<dest>]-<version>[-<n>]"; n only with several replicas.  `release` above 0

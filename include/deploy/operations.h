@@ -67,6 +67,33 @@ ERROR_CHECKED int operation_app_maintenance(
 	struct deployment *d, const char *message, struct error *err);
 ERROR_CHECKED int operation_app_live(struct deployment *d, struct error *err);
 
+/* Of an accessory by name, or "all". */
+ERROR_CHECKED int operation_accessory_boot(
+	struct deployment *d, const char *name, struct error *err);
+ERROR_CHECKED int operation_accessory_reboot(
+	struct deployment *d, const char *name, struct error *err);
+ERROR_CHECKED int operation_accessory_upgrade(
+	struct deployment *d, const char *name, struct error *err);
+ERROR_CHECKED int operation_accessory_start(
+	struct deployment *d, const char *name, struct error *err);
+ERROR_CHECKED int operation_accessory_stop(
+	struct deployment *d, const char *name, struct error *err);
+ERROR_CHECKED int operation_accessory_restart(
+	struct deployment *d, const char *name, struct error *err);
+ERROR_CHECKED int operation_accessory_details(
+	struct deployment *d, const char *name, struct error *err);
+ERROR_CHECKED int operation_accessory_logs(struct deployment *d, const char *name,
+	const struct logs_options *options, struct error *err);
+/* In the running container; options->reuse has no meaning. */
+ERROR_CHECKED int operation_accessory_exec(struct deployment *d, const char *name,
+	const struct exec_options *options, int *exit_status, struct error *err);
+/* The database's own client on a terminal, else a shell. */
+ERROR_CHECKED int operation_accessory_console(
+	struct deployment *d, const char *name, int *exit_status, struct error *err);
+/* Asks. data: with its volumes and folders. */
+ERROR_CHECKED int operation_accessory_remove(
+	struct deployment *d, const char *name, bool data, struct error *err);
+
 ERROR_CHECKED int operation_proxy_boot(struct deployment *d, struct error *err);
 ERROR_CHECKED int operation_proxy_reboot(struct deployment *d, struct error *err);
 ERROR_CHECKED int operation_proxy_logs(

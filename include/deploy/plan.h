@@ -17,7 +17,7 @@ enum plan_phase {
 	PLAN_MEND, /* what an interrupted run left, and drift */
 	PLAN_BUILD,
 	PLAN_TRANSFER,
-	PLAN_BOOT,    /* network, proxy */
+	PLAN_BOOT,    /* network, proxy, accessories that are missing */
 	PLAN_RELEASE, /* release command */
 	PLAN_START,   /* candidates, until healthy */
 	PLAN_SWITCH,
@@ -38,6 +38,7 @@ enum plan_step_kind {
 	STEP_TRANSFER,
 	STEP_NETWORK,
 	STEP_PROXY,
+	STEP_ACCESSORY, /* boot `accessory` */
 	STEP_COMMAND, /* the release command */
 	STEP_CREATE,  /* create and start a candidate */
 	STEP_REVIVE,  /* rollback: start a retired container as a candidate */
@@ -59,6 +60,7 @@ struct plan_step {
 	size_t from_host;
 	struct strvec names; /* STEP_ROUTES, STEP_SWITCH: containers that get the traffic */
 	const struct config_role *role;
+	const struct config_accessory *accessory; /* STEP_ACCESSORY */
 	int replica;
 	long number;                  /* release that it is about */
 	enum release_outcome outcome; /* STEP_END */
@@ -83,9 +85,17 @@ struct plan_image {
 };
 VEC_TYPE(plan_images, struct plan_image);
 
+struct plan_accessory {
+	const struct config_accessory *accessory;
+	bool missing; /* or half-made, by a run that was interrupted */
+	bool running;
+	char *drift; /* how it differs from the manifest, for people; NULL: it does not */
+};
+VEC_TYPE(plan_accessories, struct plan_accessory);
+
 struct plan_host {
 	const char *name;
-	bool selected;
+	bool selected; /* for releases; false where there are only accessories */
 	struct plan_containers containers;
 	struct plan_images images;
 	bool network;
@@ -93,6 +103,7 @@ struct plan_host {
 	bool routes_there, routes_edited, maintenance;
 	struct strvec routes;  /* containers that the proxy sends this service's traffic to */
 	struct strmap digests; /* role -> digest that a container would get now */
+	struct plan_accessories accessories; /* that the command is about */
 };
 VEC_TYPE(plan_hosts, struct plan_host);
 void plan_hosts_fini(struct plan_hosts *hosts);
@@ -126,6 +137,8 @@ void plan_fini(struct plan *p);
 ERROR_CHECKED int plan_mend(const struct plan_request *req, struct plan *p, struct error *err);
 /* A push or, with back_to, a rollback; on hosts with nothing to mend. */
 ERROR_CHECKED int plan_release(const struct plan_request *req, struct plan *p, struct error *err);
+/* Steps for the missing accessories (only with `boot`), and notes on the others. */
+void plan_accessories(const struct plan_request *req, struct plan *p, bool boot);
 /* Only the removal of retired containers and images beyond retain_containers (`deploy prune`). */
 void plan_prune(const struct plan_request *req, struct plan *p);
 

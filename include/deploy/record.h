@@ -20,6 +20,9 @@ ERROR_CHECKED int record_release(
 /* The same for one target; what is put on record stands in the deployment's history already. */
 ERROR_CHECKED int record_target(struct deployment *d, struct target *t, struct error *err);
 
+/* Writes the lock host's key where that is not there yet. */
+ERROR_CHECKED int record_key(struct deployment *d, struct error *err);
+
 /* One line into every server's audit.jsonl: who, when, from where, what. A failure is only told.
  * Beyond 1 MiB it becomes audit.1.jsonl, in place of the one before. */
 void record_audit(struct deployment *d, const char *what);

@@ -268,9 +268,11 @@ void config_host_env(const struct config *c, const struct config_role *role, con
 	struct config_env *out);
 void config_env_fini(struct config_env *env);
 
-/* Every host of every role and accessory, once, in order of first appearance. Borrowed entries. */
+/* Every host of every role, once, in order of first appearance. Borrowed entries. */
 VEC_TYPE(config_host_ptrs, const struct config_host *);
 void config_all_hosts(const struct config *c, struct config_host_ptrs *out);
+/* Those of accessories that have no role. */
+void config_accessory_hosts(const struct config *c, struct config_host_ptrs *out);
 
 /* A secret that the manifest names: where, and for what ("env.secret", "registry.password", ..). */
 struct config_secret_use {

@@ -4,6 +4,8 @@
 
 #include "manifest/config_types.h"
 
+#define CONFIG_FILE_MAX ((size_t)1 << 20) /* bytes of a file that is placed */
+
 /* A file or folder that is placed on the server and mounted. */
 struct config_file {
 	const char *local;   /* file: absolute path here; folder: NULL */
@@ -52,6 +54,7 @@ struct config_accessory {
 	const char *name;      /* "db" */
 	const char *container; /* name of its container: `service:`, or "<service>-<name>" */
 	const char *image;
+	const char *family; /* "postgres", "mysql", "mariadb", "redis" by its image, or NULL */
 	struct config_hosts hosts; /* of host, hosts, role(s) or tag(s), each once */
 	const char *cmd;           /* NULL: the image's; words, no shell */
 	struct strvec ports;       /* "address:port:port", each with an address */

@@ -20,3 +20,7 @@ typedef const char *config_secret_mac(void *ctx, const char *name, char buf[DIGE
 /* Of the role's containers on `host`, whose tags may set variables. `mac` may be NULL. */
 void config_digest(const struct config *c, const struct config_role *role, const char *host,
 	config_secret_mac *mac, void *ctx, char out[DIGEST_HEX_SIZE]);
+
+/* The same of an accessory's container but its image: also what its files have in them now. */
+void config_accessory_digest(const struct config *c, const struct config_accessory *a,
+	config_secret_mac *mac, void *ctx, char out[DIGEST_HEX_SIZE]);

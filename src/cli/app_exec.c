@@ -14,20 +14,19 @@ static const struct cli_option options[] = {
 	{NULL, 0, CLI_FLAG, 0, NULL, NULL, 0, 0, 0},
 };
 
-/* One argument is a line of words, as with Kamal; several are the words themselves. */
-static int words_of(const struct cli *cli, struct strvec *words, struct error *err)
+int cli_command_words(const char *const *argv, size_t argc, struct strvec *words, struct error *err)
 {
-	if (cli->argc == 1) {
-		const char *wrong = syntax_words(cli->argv[0], words);
+	if (argc == 1) {
+		const char *wrong = syntax_words(argv[0], words);
 
 		if (wrong != NULL || words->len == 0) {
-			return error_set(err, ERROR_USAGE, "command '%.200s': %s", cli->argv[0],
+			return error_set(err, ERROR_USAGE, "command '%.200s': %s", argv[0],
 				wrong != NULL ? wrong : "it is empty");
 		}
 		return 0;
 	}
-	for (size_t i = 0; i < cli->argc; i++) {
-		strvec_push(words, cli->argv[i]);
+	for (size_t i = 0; i < argc; i++) {
+		strvec_push(words, argv[i]);
 	}
 	return 0;
 }
@@ -39,7 +38,7 @@ static int run_app_exec(struct cli *cli, struct error *err)
 	struct cli_words argv = {0};
 	int status;
 
-	if (words_of(cli, &words, err) < 0) {
+	if (cli_command_words(cli->argv, cli->argc, &words, err) < 0) {
 		return -1;
 	}
 	VEC_FOREACH (&words, i) {

@@ -51,6 +51,10 @@ void help_usage(const struct command *command, struct str *out);
 ERROR_CHECKED int gitignore_add(
 	const char *dir, const char *const *lines, bool *changed, struct error *err);
 
+/* A command to run: one argument is a line of words, as with Kamal; several are the words. */
+ERROR_CHECKED int cli_command_words(
+	const char *const *argv, size_t argc, struct strvec *words, struct error *err);
+
 /* Completion scripts, appended to out. */
 void completion_bash(struct str *out);
 void completion_zsh(struct str *out);
@@ -83,6 +87,12 @@ extern const struct command command_app_logs, command_app_exec, command_app_cons
 extern const struct command command_app_start, command_app_stop, command_app_restart;
 extern const struct command command_app_containers, command_app_version;
 extern const struct command command_app_maintenance, command_app_live;
+extern const struct command command_accessory_boot, command_accessory_reboot;
+extern const struct command command_accessory_start, command_accessory_stop;
+extern const struct command command_accessory_restart, command_accessory_logs;
+extern const struct command command_accessory_exec, command_accessory_console;
+extern const struct command command_accessory_details, command_accessory_upgrade;
+extern const struct command command_accessory_remove;
 extern const struct command command_proxy_boot, command_proxy_reboot, command_proxy_logs;
 extern const struct command command_proxy_details, command_proxy_config, command_proxy_remove;
 extern const struct command command_exec;

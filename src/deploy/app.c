@@ -136,7 +136,7 @@ int operation_app_containers(struct deployment *d, struct error *err)
 		VEC_FOREACH (&t->seen.containers, j) {
 			const struct docker_container_entry *c = &t->seen.containers.p[j];
 			const char *state = container_state(d, t, c);
-			if (!t->selected) {
+			if (!t->selected || str_eq(container_label(c, LABEL_KIND), "accessory")) {
 				continue;
 			}
 			ui_table_row(table,

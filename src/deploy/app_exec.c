@@ -61,10 +61,10 @@ static int take_output(void *ctx, enum frames_stream stream, const void *data, s
 	return 0;
 }
 
-static int exec_interactive(struct app_exec *x, struct docker *docker, const char *container,
+static int exec_interactive(struct docker *docker, const char *container, const struct strvec *argv,
 	int *status, struct error *err)
 {
-	struct docker_exec_request req = {.cmd = &x->argv, .tty = true, .with_stdin = true};
+	struct docker_exec_request req = {.cmd = argv, .tty = true, .with_stdin = true};
 	CLEANUP_FREE char *id = NULL;
 	bool running;
 	if (docker_exec_create(docker, container, &req, &id, err) < 0) {
@@ -82,14 +82,14 @@ static int exec_interactive(struct app_exec *x, struct docker *docker, const cha
 	return docker_exec_inspect(docker, id, &running, status, err);
 }
 
-static int in_running(
-	struct app_exec *x, struct target *t, const char *container, int *status, struct error *err)
+int exec_in_container(struct target *t, const char *container, const struct strvec *argv,
+	bool interactive, struct output *output, int *status, struct error *err)
 {
-	if (x->options->interactive) {
-		return exec_interactive(x, t->host->docker, container, status, err);
+	if (interactive) {
+		return exec_interactive(t->host->docker, container, argv, status, err);
 	}
-	struct docker_exec_request req = {.cmd = &x->argv};
-	struct output_host *out = output_host_new(x->output, t->host->name);
+	struct docker_exec_request req = {.cmd = argv};
+	struct output_host *out = output_host_new(output, t->host->name);
 	int result = docker_exec_run(
 		t->host->docker, container, &req, NULL, 0, take_output, out, status, err);
 	output_host_free(out);
@@ -226,7 +226,8 @@ static int exec_one(struct deployment *d, struct target *t, void *ctx, struct er
 		error_set(err, ERROR_REMOTE, "no container of the live release runs");
 		return error_hint(err, "deploy app start, or deploy push");
 	}
-	return x->options->reuse ? in_running(x, t, c->id, status, err)
+	return x->options->reuse ? exec_in_container(t, c->id, &x->argv, x->options->interactive,
+					   x->output, status, err)
 				 : in_fresh(x, d, t, c, status, err);
 }
 

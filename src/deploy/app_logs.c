@@ -56,6 +56,27 @@ static int show_line(void *ctx, const struct logs_line *l)
 	return 0;
 }
 
+int logs_show(struct deployment *d, const struct logs_source *sources, size_t n,
+	const struct docker_filters *labels, bool many, const struct logs_options *options,
+	struct error *err)
+{
+	struct shown shown = {
+		.d = d, .options = options, .many = many, .line = STR_INIT(2 * LOGS_LINE_MAX)};
+	struct logs_request req = {
+		.since = options->since,
+		.until = options->until,
+		.tail = options->tail,
+		.grep = options->grep,
+		.follow = options->follow,
+		.labels = labels,
+		.line = show_line,
+		.ctx = &shown,
+	};
+	int result = logs_merge(sources, n, &req, err);
+	str_fini(&shown.line);
+	return result;
+}
+
 /* Containers whose logs are asked for: of the live release, or whatever is there before the first.
  */
 static void collect(struct deployment *d, struct logs_source *sources, size_t *n)
@@ -87,7 +108,6 @@ int operation_app_logs(struct deployment *d, const struct logs_options *options,
 	if (deployment_look(d, err) < 0) {
 		return -1;
 	}
-	struct shown shown = {.d = d, .options = options, .line = STR_INIT(2 * LOGS_LINE_MAX)};
 	struct logs_source *sources = xcalloc(count_containers(d) + 1, sizeof(*sources));
 	struct docker_filters labels = {0};
 	size_t n = 0;
@@ -98,22 +118,11 @@ int operation_app_logs(struct deployment *d, const struct logs_options *options,
 	vec_push(&labels, ((struct docker_filter){"label", destination}));
 	vec_push(&labels, ((struct docker_filter){"label", LABEL_KIND "=app"}));
 	collect(d, sources, &n);
-	shown.many = n > 1 || options->follow;
-	struct logs_request req = {
-		.since = options->since,
-		.until = options->until,
-		.tail = options->tail,
-		.grep = options->grep,
-		.follow = options->follow,
-		.labels = &labels,
-		.line = show_line,
-		.ctx = &shown,
-	};
-	int result = n > 0 ? logs_merge(sources, n, &req, err)
-			   : error_set(err, ERROR_USAGE, "no container of '%s' is there",
-				     d->config->service);
+	int result =
+		n > 0 ? logs_show(d, sources, n, &labels, n > 1 || options->follow, options, err)
+		      : error_set(err, ERROR_USAGE, "no container of '%s' is there",
+				d->config->service);
 	vec_fini(&labels);
-	str_fini(&shown.line);
 	free(sources);
 	return result;
 }

@@ -234,7 +234,7 @@ static int check_target(struct deployment *d, struct target *t, void *ctx, struc
 {
 	struct checking *c = ctx;
 	(void)err;
-	if (!t->selected || c->skip[t - d->targets]) {
+	if ((!t->selected && !t->accessories) || c->skip[t - d->targets]) {
 		return 0;
 	}
 	check_docker(d, t, c->f);
@@ -315,6 +315,7 @@ int operation_check(struct deployment *d, struct error *err)
 {
 	struct findings f = {.lock = PTHREAD_MUTEX_INITIALIZER};
 	struct error secrets = {0};
+	deployment_add_accessories(d);
 	if (deployment_load_secrets(d, SECRETS_ALL, &secrets) < 0) {
 		found_error(&f, NULL, &secrets);
 	}

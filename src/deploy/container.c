@@ -50,7 +50,7 @@ static void add_labels(
 	}
 }
 
-static int add_secrets(struct deployment *d, const struct config_secret_refs *refs,
+int container_add_secrets(struct deployment *d, const struct config_secret_refs *refs,
 	struct secret_map *env, struct error *err)
 {
 	VEC_FOREACH (refs, i) {
@@ -71,7 +71,7 @@ static int add_env(struct deployment *d, const struct target *t, const struct co
 	struct config_env env;
 	config_host_env(d->config, role, t->address->name, &env);
 	strmap_copy(&spec->env, &env.clear);
-	int rc = add_secrets(d, &env.secret, &spec->secret_env, err);
+	int rc = container_add_secrets(d, &env.secret, &spec->secret_env, err);
 	config_env_fini(&env);
 	return rc;
 }
@@ -90,11 +90,11 @@ static void add_own_env(
 	strmap_set(env, "KAMAL_CONTAINER_NAME", req->name);
 }
 
-static int add_options(
-	const struct config_role *role, struct docker_container_spec *spec, struct error *err)
+int container_add_options(
+	const struct config_options *options, struct docker_container_spec *spec, struct error *err)
 {
-	VEC_FOREACH (&role->options, i) {
-		const struct config_option *option = &role->options.p[i];
+	VEC_FOREACH (options, i) {
+		const struct config_option *option = &options->p[i];
 		for (size_t j = 0; j < option->values.len; j++) {
 			if (docker_spec_option(spec, option->name, option->values.p[j], err) < 0) {
 				return error_wrap(err, "%s:%d:%d: option '%s'", option->mark.file,
@@ -109,9 +109,8 @@ static int add_options(
 	return 0;
 }
 
-static void add_logging(const struct config_role *role, struct docker_container_spec *spec)
+void container_add_logging(const struct config_logging *logging, struct docker_container_spec *spec)
 {
-	const struct config_logging *logging = &role->logging;
 	if (spec->log_driver) {
 		return; /* the options said it */
 	}
@@ -148,10 +147,10 @@ int container_spec(struct deployment *d, const struct target *t,
 	if (command && container_command(command, &spec->cmd, err) < 0) {
 		return -1;
 	}
-	if (add_options(role, spec, err) < 0) {
+	if (container_add_options(&role->options, spec, err) < 0) {
 		return -1;
 	}
-	add_logging(role, spec);
+	container_add_logging(&role->logging, spec);
 	return 0;
 }
 

@@ -152,14 +152,17 @@ static int choose_targets(
 	struct deployment *d, const struct deployment_request *req, struct error *err)
 {
 	struct config_host_ptrs hosts = {0};
+	struct config_host_ptrs all = {0};
 	config_all_hosts(d->config, &hosts);
-	int result = check_filters(req, &hosts, err);
+	config_all_hosts(d->config, &all);
+	config_accessory_hosts(d->config, &all);
+	int result = check_filters(req, &all, err);
 	const struct config_role *primary = d->config->primary_role;
 	const char *lock_host = primary && primary->hosts.len ? primary->hosts.p[0].name : NULL;
 	if (result == 0) {
-		add_left(d, req, &hosts);
+		add_left(d, req, &all);
 	}
-	d->targets = xcalloc(hosts.len + d->left.len + 1, sizeof(*d->targets));
+	d->targets = xcalloc(all.len + d->left.len + 1, sizeof(*d->targets));
 	d->lock_target = SIZE_MAX;
 	VEC_FOREACH (&hosts, i) {
 		bool selected = host_selected(req, hosts.p[i]->name);
@@ -177,6 +180,7 @@ static int choose_targets(
 			(struct target){.address = &d->left.p[i], .selected = true, .left = true};
 	}
 	vec_fini(&hosts);
+	vec_fini(&all);
 	if (result == 0 && d->lock_target == SIZE_MAX) {
 		result = error_set(err, ERROR_MANIFEST, "'%s' names no server", d->config->file);
 	}
@@ -268,6 +272,9 @@ struct deployment *deployment_new(const struct deployment_request *req, struct e
 	if (req->roles) {
 		strvec_copy(&d->roles, req->roles);
 	}
+	if (req->hosts) {
+		strvec_copy(&d->hosts, req->hosts);
+	}
 	gethostname(name, sizeof(name) - 1);
 	d->operator_host = xstrdup(name);
 	d->performer = performer_name();
@@ -306,6 +313,8 @@ void deployment_free(struct deployment *d)
 	}
 	vec_fini(&d->ssh_keys);
 	strvec_fini(&d->roles);
+	strvec_fini(&d->hosts);
+	vec_fini(&d->accessories);
 	VEC_FOREACH (&d->left, i) {
 		void *name = NULL;
 		memcpy(&name, &d->left.p[i].name, sizeof(name)); /* ours here, though const */

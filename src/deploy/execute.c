@@ -4,6 +4,7 @@
  * somebody presses Ctrl-C; from the record on the new release is live and what is left is
  * clean-up, which the next command does when this one cannot.
  */
+#include "accessory.h"
 #include "deploy/hooks.h"
 #include "deploy/record.h"
 #include "run.h"
@@ -233,6 +234,9 @@ static int boot(struct run *r, struct target *t, const struct plan_step *s, stru
 	if (s->kind == STEP_NETWORK) {
 		return docker_network_create(t->host->docker, s->name, NULL, err);
 	}
+	if (s->kind == STEP_ACCESSORY) {
+		return accessory_boot(r->d, t, s->accessory, err);
+	}
 	struct proxy_config pc;
 	struct proxy_boot_result result = {0};
 	proxy_config_init(&pc, r->d->config);
@@ -459,6 +463,17 @@ static void undo(struct run *r, const struct error *why)
 	}
 	tell_what_serves(r);
 	cancel_shield_end();
+}
+
+int run_boot_missing(struct run *r, struct error *err)
+{
+	phase_begin(r, "boot");
+	if (run_boot(r, err) < 0) {
+		ui_phase_fail(r->d->ui, r->phase, clock_mono_ms() - r->phase_begun_ms);
+		return -1;
+	}
+	phase_end(r);
+	return 0;
 }
 
 static int before_switch(struct run *r, struct error *err)

@@ -45,10 +45,13 @@ struct target {
 	const struct config_host *address;
 	bool selected;     /* by --hosts and --roles; the lock host may not be */
 	bool left;         /* it is not in the manifest any more (remove --hosts) */
+	bool accessories;  /* the command is about the accessories on it; it may have no role */
 	struct host *host; /* NULL: not connected */
 	struct observation seen;
 	struct error error; /* what failed here in the present phase */
 };
+
+VEC_TYPE(accessory_ptrs, const struct config_accessory *);
 
 struct deployment {
 	const struct config *config;
@@ -68,8 +71,11 @@ struct deployment {
 
 	bool connected;
 	struct ssh_fabric *fabric;
-	struct config_hosts left; /* named by --hosts, and not in the manifest any more */
-	struct target *targets; /* the selected ones in the manifest's order, then the lock host */
+	struct config_hosts left;          /* named by --hosts, and not in the manifest any more */
+	struct strvec hosts;               /* filter; empty: all */
+	struct accessory_ptrs accessories; /* that the command is about */
+	struct target *targets; /* the selected ones in the manifest's order, then the lock host,
+				 * then those that only have accessories */
 	size_t n;
 	size_t lock_target; /* index of the lock host */
 
@@ -104,6 +110,18 @@ ERROR_CHECKED int deployment_each(
 	struct deployment *d, target_fn *fn, void *ctx, struct error *err);
 /* The same for clean-up: failures are only told (ui_warn). */
 void deployment_each_best_effort(struct deployment *d, const char *what, target_fn *fn, void *ctx);
+
+/*
+ * The command is about accessories too: the hosts that only have these become targets (not
+ * selected: they take no release, and have no history).  Before anything is connected.
+ */
+void deployment_add_accessories(struct deployment *d);
+/* The command is about this accessory ("all": each) alone: its hosts and the lock host. */
+ERROR_CHECKED int deployment_only_accessory(
+	struct deployment *d, const char *name, struct error *err);
+bool target_has_accessory(const struct target *t, const struct config_accessory *a);
+/* Does it run containers of any role? */
+bool target_has_any_role(const struct deployment *d, const struct target *t);
 
 /* Does this target run containers of the role? */
 bool target_has_role(const struct target *t, const struct config_role *role);
@@ -168,10 +186,26 @@ const struct release *deployment_live(const struct deployment *d);
 /* Prints the leaves that differ, by dotted path, and adds them to `out`. Either may be NULL. */
 void releases_diff_config(struct deployment *d, json_t *from, json_t *to, json_t *out);
 
+/* -- app_logs.c, app_exec.c: what accessories share with the application -- */
+
+struct logs_source;
+struct logs_options;
+struct output;
+/* Prints the merged logs; `many`: each line says whose it is. */
+ERROR_CHECKED int logs_show(struct deployment *d, const struct logs_source *sources, size_t n,
+	const struct docker_filters *labels, bool many, const struct logs_options *options,
+	struct error *err);
+/* Runs a command in a container that runs. */
+ERROR_CHECKED int exec_in_container(struct target *t, const char *container,
+	const struct strvec *argv, bool interactive, struct output *output, int *status,
+	struct error *err);
+
 /* -- session.c: lock, connect and mend, in front of everything that changes something -- */
 
 /* Connects, takes the lock, observes, and mends what an interrupted run left. */
 ERROR_CHECKED int deployment_begin(struct deployment *d, struct error *err);
+/* The same, but nothing is mended: for what is beside releases. */
+ERROR_CHECKED int deployment_begin_beside(struct deployment *d, struct error *err);
 /* Connects and observes without a lock: nothing is changed. */
 ERROR_CHECKED int deployment_look(struct deployment *d, struct error *err);
 /* Connects to the selected hosts for commands of their shell, and looks at nothing. */

@@ -55,6 +55,12 @@ char *names_clone(const char *container, long release, int replica)
 	return shorten(name, tail);
 }
 
+char *names_accessory_dir(const struct config *c, const char *name)
+{
+	CLEANUP_FREE char *key = names_service_key(c);
+	return xasprintf("%s/%s/accessories/%s", HOST_STATE_DIR, key, name);
+}
+
 char *names_container(const struct config *c, const struct config_role *role, const char *version,
 	long release, int replica)
 {

@@ -49,6 +49,10 @@ void plan_hosts_fini(struct plan_hosts *hosts)
 		vec_fini(&h->images);
 		strvec_fini(&h->routes);
 		strmap_fini(&h->digests);
+		VEC_FOREACH (&h->accessories, j) {
+			free(h->accessories.p[j].drift);
+		}
+		vec_fini(&h->accessories);
 	}
 	vec_fini(hosts);
 }

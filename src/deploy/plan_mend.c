@@ -192,6 +192,9 @@ static void mend_container(struct mending *m, const struct plan_container *c)
 	if (str_eq(c->kind, "exec") && c->running) {
 		return; /* somebody's `app exec` */
 	}
+	if (str_eq(c->kind, "accessory")) {
+		return; /* of no release */
+	}
 	if (!plan_is_app(c)) {
 		step(m, STEP_REMOVE, c,
 			xasprintf("left over (%s)", c->kind && *c->kind ? c->kind : "?"));

@@ -325,6 +325,9 @@ int plan_release(const struct plan_request *req, struct plan *p, struct error *e
 	p->number = history_next_number(req->history);
 	free(p->version);
 	p->version = xstrdup(req->back_to ? req->back_to->version : req->version);
+	if (!req->back_to) {
+		plan_accessories(req, p, true);
+	}
 	if (!req->back_to && !req->force && is_live_already(req)) {
 		p->nothing = true;
 		return 0;

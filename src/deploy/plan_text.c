@@ -31,6 +31,7 @@ static const char *const kind_names[] = {
 	[STEP_TRANSFER] = "transfer",
 	[STEP_NETWORK] = "network",
 	[STEP_PROXY] = "proxy",
+	[STEP_ACCESSORY] = "accessory",
 	[STEP_COMMAND] = "command",
 	[STEP_CREATE] = "create",
 	[STEP_REVIVE] = "revive",
@@ -84,6 +85,9 @@ static void describe(const struct plan_step *s, struct str *out)
 		break;
 	case STEP_PROXY:
 		str_addf(out, "boot the %s proxy", s->name);
+		break;
+	case STEP_ACCESSORY:
+		str_addf(out, "boot accessory %s and wait until it is healthy", s->name);
 		break;
 	case STEP_COMMAND:
 		str_addf(out, "run the release command: %s", s->name);

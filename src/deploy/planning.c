@@ -77,6 +77,7 @@ int operation_plan(struct deployment *d, struct error *err)
 	struct plan_hosts hosts = {0};
 	struct plan plan;
 	plan_init(&plan);
+	deployment_add_accessories(d);
 	int result = version_resolve(d, &version, err);
 	if (result == 0) {
 		result = deployment_load_secrets(d, SECRETS_ALL, err);

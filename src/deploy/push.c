@@ -239,6 +239,29 @@ static int refuse_rootless(const struct deployment *d, struct error *err)
 	return 0;
 }
 
+/* This very version is live; at most accessories are missing. */
+static int boot_and_tell(struct deployment *d, const struct plan *plan,
+	const struct plan_hosts *hosts, struct error *err)
+{
+	struct run run;
+	int result = 0;
+	run_init(&run, d, plan, hosts);
+	if (plan->steps.len > 0) {
+		result = run_boot_missing(&run, err);
+	}
+	run_fini(&run);
+	deployment_end(d);
+	if (result == 0) {
+		ui_print(d->ui,
+			"%s: version %s is live already on every host; nothing to deploy "
+			"(--force deploys it anew)",
+			d->config->service, plan->version);
+		ui_json(d->ui, json_pack("{s:s, s:s, s:b}", "result", "nothing", "version",
+				       plan->version, "nothing", 1));
+	}
+	return result;
+}
+
 static int plan_and_execute(struct deployment *d, struct builder *b,
 	const struct push_options *options, struct error *err)
 {
@@ -259,14 +282,11 @@ static int plan_and_execute(struct deployment *d, struct builder *b,
 	if (result == 0) {
 		result = plan_release(&req, &plan, err);
 	}
+	VEC_FOREACH (&plan.notes, i) {
+		ui_warn(d->ui, NULL, "%s", plan.notes.p[i]);
+	}
 	if (result == 0 && plan.nothing) {
-		ui_print(d->ui,
-			"%s: version %s is live already on every host; nothing to deploy "
-			"(--force deploys it anew)",
-			d->config->service, plan.version);
-		ui_json(d->ui, json_pack("{s:s, s:s, s:b}", "result", "nothing", "version",
-				       plan.version, "nothing", 1));
-		deployment_end(d);
+		result = boot_and_tell(d, &plan, &hosts, err);
 	} else if (result == 0) {
 		result = execute_push(d, b, &plan, &hosts, err);
 	}
@@ -283,6 +303,7 @@ int operation_push(struct deployment *d, const struct push_options *options, str
 		return operation_plan(d, err);
 	}
 	d->skip_hooks = options->skip_hooks;
+	deployment_add_accessories(d);
 	int result = version_resolve(d, &version, err);
 	if (result == 0) {
 		free(d->version);

@@ -12,6 +12,12 @@
 #define AUDIT_MAX         ((size_t)4 << 20)
 #define AUDIT_ROTATE_AT   ((uint64_t)1 << 20) /* then it becomes audit.1.jsonl */
 
+/* A host that only has accessories takes no release, and nobody would look there. */
+static bool keeps_record(const struct deployment *d, const struct target *t)
+{
+	return t->left || target_has_any_role(d, t);
+}
+
 static void queue_key(struct deployment *d, struct target *t, struct sftp_batch *b)
 {
 	if (!t->seen.key_there) {
@@ -19,6 +25,24 @@ static void queue_key(struct deployment *d, struct target *t, struct sftp_batch 
 		sftp_write(b, path, t->seen.key, 64, 0600);
 		t->seen.key_there = true;
 	}
+}
+
+int record_key(struct deployment *d, struct error *err)
+{
+	struct target *t = &d->targets[d->lock_target];
+	if (t->seen.key_there || host_files(t->host, err) < 0) {
+		return t->seen.key_there ? 0 : -1;
+	}
+	CLEANUP_FREE char *dir = names_state_path(d->config, ".");
+	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
+	sftp_mkdirs(b, dir, 0700);
+	queue_key(d, t, b);
+	int result = sftp_run(b, RECORD_TIMEOUT_MS, err);
+	if (result == 0) {
+		result = sftp_check(b, err);
+	}
+	sftp_batch_free(b);
+	return result;
 }
 
 /* other_lock, or NULL: whether a lock is on this server. */
@@ -71,8 +95,11 @@ static int write_history(struct deployment *d, struct target *t, void *ctx, stru
 	/* To write all anew is only for who has the lock: what others wrote would be gone. */
 	bool compact = t->seen.history_bytes > HISTORY_COMPACT_AT && d->lock &&
 		       lock_check(d->lock, &lost) == 0;
-	if (!t->host || host_files(t->host, err) < 0) {
-		return t->host ? -1 : 0;
+	if (!t->host || !keeps_record(d, t)) {
+		return 0;
+	}
+	if (host_files(t->host, err) < 0) {
+		return -1;
 	}
 	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
 	struct sftp_op *other = beside && beside->other_lock ? sftp_stat(b, lock) : NULL;
@@ -151,8 +178,11 @@ int record_release(
 static int write_audit(struct deployment *d, struct target *t, void *line, struct error *err)
 {
 	CLEANUP_FREE char *dir = names_state_path(d->config, ".");
-	if (!t->host || host_files(t->host, err) < 0) {
-		return t->host ? -1 : 0;
+	if (!t->host || !keeps_record(d, t)) {
+		return 0;
+	}
+	if (host_files(t->host, err) < 0) {
+		return -1;
 	}
 	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
 	sftp_mkdirs(b, dir, 0700);

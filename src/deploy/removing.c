@@ -38,6 +38,9 @@ static int remove_containers(struct target *t, struct error *err)
 {
 	VEC_FOREACH (&t->seen.containers, i) {
 		const char *name = t->seen.containers.p[i].name;
+		if (str_eq(container_label(&t->seen.containers.p[i], LABEL_KIND), "accessory")) {
+			continue; /* 'accessory remove' asks about its data */
+		}
 		if (docker_container_stop(t->host->docker, name, 10, err) < 0 ||
 			docker_container_remove(t->host->docker, name, true, true, err) < 0) {
 			return -1;
@@ -89,12 +92,20 @@ static int empty_folder(const char *dir, struct sftp_batch *b, struct error *err
 	}
 	VEC_FOREACH (&list->entries, i) {
 		const char *name = list->entries.p[i].name;
-		if (!lock_owns(name)) {
+		/* What accessories have, and their backups: never in passing. */
+		bool data = str_eq(name, "accessories") || str_eq(name, "backups");
+		if (!lock_owns(name) && !data) {
 			CLEANUP_FREE char *path = xasprintf("%s/%s", dir, name);
 			sftp_rmtree(b, path, STATE_MAX_ENTRIES);
 		}
 	}
-	return sftp_run(b, REMOVE_MS, err);
+	if (sftp_run(b, REMOVE_MS, err) < 0) {
+		return -1;
+	}
+	if (list->status == SFTP_NOENT) {
+		list->status = SFTP_OK;
+	}
+	return sftp_check(b, err);
 }
 
 /*
@@ -111,12 +122,8 @@ static int remove_state(struct deployment *d, struct target *t, void *ctx, struc
 	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
 	int result = empty_folder(dir, b, err);
 	if (result == 0 && t != &d->targets[d->lock_target]) {
-		struct sftp_op *op = sftp_rmtree(b, dir, STATE_MAX_ENTRIES);
+		sftp_rmdir(b, dir); /* refused when accessories have something there */
 		result = sftp_run(b, REMOVE_MS, err);
-		if (result == 0 && op->status != SFTP_OK && op->status != SFTP_NOENT) {
-			*err = op->error;
-			result = -1;
-		}
 	}
 	sftp_batch_free(b);
 	return result;

@@ -50,6 +50,8 @@ void run_note_roles(struct run *r);
 
 /* Runs the phases from PLAN_TRANSFER on. On failure everything is undone and put on record. */
 ERROR_CHECKED int run_execute(struct run *r, struct error *err);
+/* Only the phase PLAN_BOOT, of a plan that makes no release. */
+ERROR_CHECKED int run_boot_missing(struct run *r, struct error *err);
 void run_init(struct run *r, struct deployment *d, const struct plan *plan,
 	const struct plan_hosts *hosts);
 void run_fini(struct run *r);

@@ -29,7 +29,7 @@ static int open_target(struct deployment *d, struct target *t, void *ctx, struct
 		.ui = d->ui,
 		.shell_only = o->shell_only,
 	};
-	if (o->shell_only && !t->selected) {
+	if (o->shell_only && !t->selected && !t->accessories) {
 		return 0;
 	}
 	if (!t->host) {
@@ -148,10 +148,22 @@ void deployment_leave_one(struct deployment *d, struct target *t)
 	}
 }
 
-int deployment_begin(struct deployment *d, struct error *err)
+int deployment_begin_beside(struct deployment *d, struct error *err)
 {
 	struct opening o = {.lock = true};
-	if (open_all(d, &o, err) < 0 || settle_other_locks(d, err) < 0 || mend(d, err) < 0) {
+	if (open_all(d, &o, err) < 0 || settle_other_locks(d, err) < 0) {
+		deployment_end(d);
+		return -1;
+	}
+	return 0;
+}
+
+int deployment_begin(struct deployment *d, struct error *err)
+{
+	if (deployment_begin_beside(d, err) < 0) {
+		return -1;
+	}
+	if (mend(d, err) < 0) {
 		deployment_end(d);
 		return -1;
 	}

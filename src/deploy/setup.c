@@ -68,7 +68,7 @@ static int prepare(struct deployment *d, struct target *t, void *ctx, struct err
 	struct setup *s = ctx;
 	CLEANUP_STR struct str out = STR_INIT(STR_MAX_LINE);
 	int status = 1;
-	if (!t->selected) {
+	if (!t->selected && !t->accessories) {
 		return 0;
 	}
 	if (ssh_run(t->host->ssh, probe_script, NULL, 0, &out, NULL, PROBE_TIMEOUT_MS, &status,

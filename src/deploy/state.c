@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What was observed, in the words of the plan. */
 #include "state.h"
+#include "accessory.h"
 #include "deploy/container.h"
 #include "internal.h"
 
@@ -63,6 +64,23 @@ static void add_routes(struct plan_host *h, const struct observation *seen)
 	strvec_copy(&h->routes, &state->live);
 }
 
+static void add_accessories(struct deployment *d, struct plan_host *h, const struct target *t)
+{
+	VEC_FOREACH (&d->accessories, i) {
+		const struct config_accessory *a = d->accessories.p[i];
+		const struct docker_container_entry *c = NULL;
+		if (!target_has_accessory(t, a)) {
+			continue;
+		}
+		enum accessory_state state = accessory_look(t, a, &c);
+		struct plan_accessory seen = {.accessory = a,
+			.missing = state == ACCESSORY_MISSING || state == ACCESSORY_UNSETTLED,
+			.running = state == ACCESSORY_RUNNING,
+			.drift = c ? accessory_drift(d, t, a, c) : NULL};
+		vec_push(&h->accessories, seen);
+	}
+}
+
 void state_hosts(struct deployment *d, struct plan_hosts *out)
 {
 	for (size_t i = 0; i < d->n; i++) {
@@ -80,6 +98,7 @@ void state_hosts(struct deployment *d, struct plan_hosts *out)
 			add_image(d, &h, &t->seen.images.p[j]);
 		}
 		add_routes(&h, &t->seen);
+		add_accessories(d, &h, t);
 		VEC_FOREACH (&d->config->roles, j) {
 			const struct config_role *role = &d->config->roles.p[j];
 			if (target_has_role(t, role)) {

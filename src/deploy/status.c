@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* status: one screen that says what is live where, how it does, and what is not as it should be. */
+#include "accessory.h"
 #include "deploy/operations.h"
 #include "disk.h"
 #include "run.h"
@@ -181,6 +182,43 @@ static void show_live(struct deployment *d)
 	}
 }
 
+static const char *accessory_health(const struct docker_container_entry *c)
+{
+	return c ? health_name(c) : "";
+}
+
+static void add_accessory(struct deployment *d, const struct target *t,
+	const struct config_accessory *a, struct ui_table *table, json_t *list)
+{
+	const struct docker_container_entry *c = NULL;
+	static const char *const states[] = {[ACCESSORY_MISSING] = "MISSING",
+		[ACCESSORY_STOPPED] = "STOPPED",
+		[ACCESSORY_RUNNING] = "running",
+		[ACCESSORY_UNSETTLED] = "INTERRUPTED"};
+	enum accessory_state state = accessory_look(t, a, &c);
+	bool runs = state == ACCESSORY_RUNNING;
+	(void)d;
+	ui_table_row(
+		table, (const char *[]){t->host->name, a->name, a->container,
+			       runs ? c->status : states[state], accessory_health(c), "", "", ""});
+	json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "accessory", a->name,
+					    "host", t->host->name, "name", a->container, "state",
+					    states[state], "status", c ? c->status : ""));
+}
+
+static json_t *add_accessories(struct deployment *d, struct ui_table *table)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < d->n; i++) {
+		VEC_FOREACH (&d->accessories, j) {
+			if (target_has_accessory(&d->targets[i], d->accessories.p[j])) {
+				add_accessory(d, &d->targets[i], d->accessories.p[j], table, list);
+			}
+		}
+	}
+	return list;
+}
+
 static void show_all(struct deployment *d, const struct status *s, json_t *drift)
 {
 	static const char *const headings[] = {
@@ -205,20 +243,22 @@ static void show_all(struct deployment *d, const struct status *s, json_t *drift
 			json_decref(containers);
 		}
 	}
+	json_t *accessories = add_accessories(d, table);
 	ui_table_print(d->ui, table);
 	ui_table_free(table);
 	json_t *release = live ? release_to_json(live) : json_null();
 	if (live) {
 		json_object_del(release, "config");
 	}
-	ui_json(d->ui,
-		json_pack("{s:s, s:s, s:o, s:o, s:o}", "result", "status", "service",
-			d->config->service, "live", release, "hosts", hosts, "drift", drift));
+	ui_json(d->ui, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "result", "status", "service",
+			       d->config->service, "live", release, "hosts", hosts, "accessories",
+			       accessories, "drift", drift));
 }
 
 int operation_status(struct deployment *d, struct error *err)
 {
 	struct status s = {0};
+	deployment_add_accessories(d);
 	if (deployment_look(d, err) < 0) {
 		return -1;
 	}

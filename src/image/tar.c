@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #define SIZE_MAX_USTAR ((uint64_t)077777777777) /* 11 octal digits */
+#define ID_MAX_USTAR   07777777                 /* 7 */
 
 /* Offsets and widths of the ustar fields. */
 enum {
@@ -32,18 +33,18 @@ static void put_octal(char *field, int digits, uint64_t value)
 	field[digits] = '\0';
 }
 
-static void put_block(struct str *out, const char *path, const char *link, char type, mode_t mode,
-	uint64_t size, int64_t mtime)
+static void put_block(
+	struct str *out, const char *path, const char *link, char type, const struct tar_entry *e)
 {
 	char b[TAR_BLOCK] = {0};
 	unsigned sum = 0;
 
 	memcpy(b + AT_NAME, path, strnlen(path, NAME_LEN));
-	put_octal(b + AT_MODE, 7, mode & 07777);
-	put_octal(b + AT_UID, 7, 0);
-	put_octal(b + AT_GID, 7, 0);
-	put_octal(b + AT_SIZE, 11, size > SIZE_MAX_USTAR ? 0 : size);
-	put_octal(b + AT_MTIME, 11, mtime < 0 ? 0 : (uint64_t)mtime);
+	put_octal(b + AT_MODE, 7, e->mode & 07777);
+	put_octal(b + AT_UID, 7, e->uid > ID_MAX_USTAR ? 0 : e->uid);
+	put_octal(b + AT_GID, 7, e->gid > ID_MAX_USTAR ? 0 : e->gid);
+	put_octal(b + AT_SIZE, 11, e->size > SIZE_MAX_USTAR ? 0 : e->size);
+	put_octal(b + AT_MTIME, 11, e->mtime < 0 ? 0 : (uint64_t)e->mtime);
 	b[AT_TYPE] = type;
 	memcpy(b + AT_LINK, link, strnlen(link, LINK_LEN));
 	memcpy(b + AT_MAGIC, "ustar\00000", 8);
@@ -95,11 +96,14 @@ void tar_header(struct str *out, const struct tar_entry *e)
 		pax_record(&pax, "size", digits);
 	}
 	if (pax.len) {
-		put_block(out, "PaxHeader", "", 'x', 0644, pax.len, e->mtime);
+		const struct tar_entry head = {.mode = 0644, .size = pax.len, .mtime = e->mtime};
+		put_block(out, "PaxHeader", "", 'x', &head);
 		str_addn(out, pax.p, pax.len);
 		pad(out, tar_padding(pax.len));
 	}
-	put_block(out, path, link, type, e->mode, size, e->mtime);
+	struct tar_entry main = *e;
+	main.size = size;
+	put_block(out, path, link, type, &main);
 }
 
 size_t tar_padding(uint64_t size)

@@ -230,6 +230,7 @@ static void build_accessory(struct build *b, const struct node *key, const struc
 		b->c->service != NULL ? arena_printf(b->arena, "%s-%s", b->c->service, a.name)
 				      : a.name);
 	a.image = get_text(map, "image", "");
+	a.family = image_family(a.image);
 	build_places(b, key, map, &a);
 	a.cmd = get_text(map, "cmd", NULL);
 	build_ports(b, map, &a);
@@ -240,8 +241,7 @@ static void build_accessory(struct build *b, const struct node *key, const struc
 	build_files(b, map, "files", false, &a.files);
 	build_files(b, map, "directories", true, &a.directories);
 	a.network = get_text(map, "network", b->c->network);
-	a.has_health =
-		usable(health) && !(health->kind == NODE_SCALAR && syntax_bool(health->text) == 0);
+	a.has_health = usable(health);
 	if (a.has_health) {
 		build_health(b, health, 0, &a.health);
 	}

@@ -20,7 +20,7 @@ static const struct {
 };
 
 /* "registry/library/postgres:15" is a postgres. */
-static int kind_of_image(const char *image)
+const char *image_family(const char *image)
 {
 	const char *slash = strrchr(image, '/');
 	const char *name = slash != NULL ? slash + 1 : image;
@@ -28,17 +28,17 @@ static int kind_of_image(const char *image)
 
 	for (size_t i = 0; i + 1 < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strlen(kinds[i].word) == n && memcmp(name, kinds[i].word, n) == 0) {
-			return (int)kinds[i].kind;
+			return kinds[i].word;
 		}
 	}
-	return -1;
+	return NULL;
 }
 
 static void build_kind(struct build *b, const struct node *n, struct config_accessory *a)
 {
 	static const char *const own[] = {"command", "restore", "verify"};
-	const char *word = get_text(n, "kind", NULL);
-	int kind = has(n, "command") ? CONFIG_BACKUP_COMMAND : kind_of_image(a->image);
+	const char *word = get_text(n, "kind", has(n, "command") ? "command" : a->family);
+	int kind = -1;
 
 	for (size_t i = 0; word != NULL && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		kind = strcmp(kinds[i].word, word) == 0 ? (int)kinds[i].kind : kind;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "manifest/digest.h"
 
+#include "util/fs.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,4 +156,53 @@ void config_digest(const struct config *c, const struct config_role *role, const
 	digest_hex(d, out);
 	digest_free(d);
 	config_env_fini(&env);
+}
+
+/* `local` is a file here only where it may have variables in it: not of a folder. */
+static void feed_files(struct digest *d, const char *what, const struct config_files *files)
+{
+	VEC_FOREACH (files, i) {
+		const struct config_file *f = &files->p[i];
+		CLEANUP_STR struct str content = STR_INIT(CONFIG_FILE_MAX);
+		struct error ignored = {0};
+
+		feed(d, what);
+		feed(d, f->expand ? NULL : f->local);
+		feed(d, f->remote);
+		feed(d, f->mode);
+		feed(d, f->owner);
+		feed(d, f->options);
+		if (f->expand && fs_read(f->local, &content, &ignored) == 0) {
+			feed(d, str_c(&content));
+		}
+	}
+}
+
+void config_accessory_digest(const struct config *c, const struct config_accessory *a,
+	config_secret_mac *mac, void *ctx, char out[DIGEST_HEX_SIZE])
+{
+	struct digest *d = digest_new();
+
+	feed(d, "deploy accessory 1");
+	feed(d, c->service);
+	feed(d, c->destination);
+	feed(d, a->name);
+	feed(d, a->container);
+	feed(d, a->cmd);
+	VEC_FOREACH (&a->ports, i) {
+		feed(d, a->ports.p[i]);
+	}
+	feed_map(d, "clear", &a->env.clear);
+	feed_secrets(d, &a->env.secret, mac, ctx);
+	feed_options(d, &a->options);
+	feed_map(d, "labels", &a->labels);
+	feed_volumes(d, &a->volumes);
+	feed_files(d, "file", &a->files);
+	feed_files(d, "folder", &a->directories);
+	feed(d, a->network);
+	feed(d, a->logging.driver);
+	feed_map(d, "logging", &a->logging.options);
+	feed_number(d, "stop_timeout", a->stop_timeout_ms);
+	digest_hex(d, out);
+	digest_free(d);
 }

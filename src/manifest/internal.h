@@ -105,6 +105,8 @@ void build_health(struct build *b, const struct node *health, int port, struct c
 void build_hosts(struct build *b, const struct node *list, struct config_hosts *out);
 void build_env_tags(struct build *b);
 void build_accessories(struct build *b);
+/* "postgres", "mysql", "mariadb" or "redis" by an image's name, or NULL. */
+const char *image_family(const char *image);
 void build_backup(struct build *b, const struct node *n, struct config_accessory *a);
 void build_secret_files(struct build *b);
 void build_notify(struct build *b);

@@ -12,7 +12,9 @@ static const struct {
 	const char *value; /* NULL: the key itself */
 	const char *what;
 } keys[] = {
-	{"accessories", NULL, "accessories are"},
+	{"accessories.*.proxy", NULL, "accessories behind the proxy are"},
+	{"accessories.*.registry", NULL, "registries of accessories are"},
+	{"accessories.*.backup", NULL, "backups of accessories are"},
 	{"servers.*.cron", NULL, "cron roles are"},
 	{"servers.*.order", "stop-first", "order 'stop-first' is"},
 	{"servers.*.healthcheck", NULL, "health checks of roles without proxy are"},

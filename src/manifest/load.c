@@ -380,22 +380,52 @@ static bool same_host(const struct config_host *a, const struct config_host *b)
 	return str_eq(a->name, b->name) && str_eq(a->user, b->user) && a->port == b->port;
 }
 
+static void add_hosts(struct config_host_ptrs *out, const struct config_hosts *hosts)
+{
+	VEC_FOREACH (hosts, i) {
+		bool known = false;
+
+		for (size_t k = 0; k < out->len && !known; k++) {
+			known = same_host(out->p[k], &hosts->p[i]);
+		}
+		if (!known) {
+			vec_push(out, &hosts->p[i]);
+		}
+	}
+}
+
 void config_all_hosts(const struct config *c, struct config_host_ptrs *out)
 {
 	VEC_FOREACH (&c->roles, i) {
-		const struct config_role *role = &c->roles.p[i];
+		add_hosts(out, &c->roles.p[i].hosts);
+	}
+}
 
-		VEC_FOREACH (&role->hosts, j) {
-			bool known = false;
-
-			for (size_t k = 0; k < out->len && !known; k++) {
-				known = same_host(out->p[k], &role->hosts.p[j]);
-			}
-			if (!known) {
-				vec_push(out, &role->hosts.p[j]);
+static bool has_role(const struct config *c, const char *host)
+{
+	VEC_FOREACH (&c->roles, i) {
+		VEC_FOREACH (&c->roles.p[i].hosts, j) {
+			if (str_eq(c->roles.p[i].hosts.p[j].name, host)) {
+				return true;
 			}
 		}
 	}
+	return false;
+}
+
+void config_accessory_hosts(const struct config *c, struct config_host_ptrs *out)
+{
+	struct config_host_ptrs all = {0};
+
+	VEC_FOREACH (&c->accessories, i) {
+		add_hosts(&all, &c->accessories.p[i].hosts);
+	}
+	VEC_FOREACH (&all, i) {
+		if (!has_role(c, all.p[i]->name)) {
+			vec_push(out, all.p[i]);
+		}
+	}
+	vec_fini(&all);
 }
 
 void config_mistake(const struct config *c, struct diagnostics *diags,

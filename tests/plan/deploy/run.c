@@ -13,6 +13,7 @@
  *[{"name","role","release","replica","running","image","release_id", "digest","kind"}], "images":
  *{"sha256:..": "tag"}, "routes": [..], "proxy": true,
  *...}}
+ *	"accessories" of a host: {"db": "missing" | "stopped" | "drifted"}; others of it run
  */
 #include "deploy/plan.h"
 
@@ -46,7 +47,27 @@ static void read_container(struct plan_host *h, const json_t *j)
 	vec_push(&h->containers, c);
 }
 
-static void read_host(struct plan_hosts *hosts, const char *name, json_t *j)
+/* Those of the manifest that run on the host; "accessories": {"db": "missing"}. */
+static void read_accessories(
+	const struct config *c, struct plan_host *h, const char *name, const json_t *states)
+{
+	VEC_FOREACH (&c->accessories, i) {
+		const struct config_accessory *a = &c->accessories.p[i];
+		const char *state = json_str_at(states, a->name, "running");
+		struct plan_accessory seen = {.accessory = a,
+			.missing = str_eq(state, "missing"),
+			.running = !str_eq(state, "stopped") && !str_eq(state, "missing"),
+			.drift = str_eq(state, "drifted") ? xstrdup("its settings changed") : NULL};
+		VEC_FOREACH (&a->hosts, j) {
+			if (str_eq(a->hosts.p[j].name, name)) {
+				vec_push(&h->accessories, seen);
+			}
+		}
+	}
+}
+
+static void read_host(
+	const struct config *config, struct plan_hosts *hosts, const char *name, json_t *j)
 {
 	struct plan_host h = {
 		.name = name,
@@ -74,6 +95,7 @@ static void read_host(struct plan_hosts *hosts, const char *name, json_t *j)
 	}
 	h.routes_there = json_bool_at(j, "routed", h.routes.len > 0);
 	strmap_set(&h.digests, "web", json_str_at(j, "digest", "same"));
+	read_accessories(config, &h, name, json_object_get(j, "accessories"));
 	vec_push(hosts, h);
 }
 
@@ -144,7 +166,7 @@ static void plan_case(const char *dir, struct str *out)
 	json_t *item;
 	json_object_foreach(json_object_get(state, "hosts"), name, item)
 	{
-		read_host(&hosts, name, item);
+		read_host(config, &hosts, name, item);
 	}
 	read_history(&history, json_object_get(state, "history"));
 	CLEANUP_STRVEC struct strvec roles = {0};

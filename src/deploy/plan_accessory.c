@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Accessories in a plan: those that are missing are booted; the others are only told about. */
+#include "planner.h"
+
+void plan_accessories(const struct plan_request *req, struct plan *p, bool boot)
+{
+	VEC_FOREACH (req->hosts, i) {
+		const struct plan_host *h = &req->hosts->p[i];
+		bool network = h->network || (h->selected && boot);
+		VEC_FOREACH (&h->accessories, j) {
+			const struct plan_accessory *a = &h->accessories.p[j];
+			if (a->missing && boot) {
+				if (!network) {
+					plan_add_named(p, PLAN_BOOT, STEP_NETWORK, i,
+						req->config->network);
+					network = true;
+				}
+				plan_add_named(p, PLAN_BOOT, STEP_ACCESSORY, i, a->accessory->name)
+					->accessory = a->accessory;
+			} else if (a->missing) {
+				strvec_pushf(&p->notes,
+					"%s: accessory %s is missing (deploy accessory boot %s)",
+					h->name, a->accessory->name, a->accessory->name);
+			} else if (!a->running) {
+				strvec_pushf(&p->notes,
+					"%s: accessory %s stands still (deploy accessory start %s)",
+					h->name, a->accessory->name, a->accessory->name);
+			} else if (a->drift) {
+				strvec_pushf(&p->notes,
+					"%s: accessory %s differs from the manifest: %s (deploy "
+					"accessory reboot %s applies it)",
+					h->name, a->accessory->name, a->drift, a->accessory->name);
+			}
+		}
+	}
+}
