@@ -39,11 +39,11 @@ enum plan_step_kind {
 	STEP_NETWORK,
 	STEP_PROXY,
 	STEP_ACCESSORY, /* boot `accessory` */
-	STEP_COMMAND, /* the release command */
-	STEP_CREATE,  /* create and start a candidate */
-	STEP_REVIVE,  /* rollback: start a retired container as a candidate */
-	STEP_CLONE,   /* rollback: it is gone; made again as a copy of container `from` */
-	STEP_SWITCH,  /* traffic to `names` */
+	STEP_COMMAND,   /* the release command */
+	STEP_CREATE,    /* create and start a candidate */
+	STEP_REVIVE,    /* rollback: start a retired container as a candidate */
+	STEP_CLONE,     /* rollback: it is gone; made again as a copy of container `from` */
+	STEP_SWITCH,    /* traffic to `names` */
 	STEP_RECORD,
 	STEP_RETIRE, /* wait for its requests, stop, keep */
 	STEP_REMOVE_IMAGE,

@@ -38,8 +38,8 @@ static int pull(const struct bring_request *req, struct error *err)
 	}
 	struct bring_request told = *req;
 	ui_step(req->host->ui, req->host->name, "pulling %s", req->image);
-	return docker_image_pull(req->host->docker, req->image, NULL, own ? &auth : NULL,
-		tell_progress, &told, err);
+	return docker_image_pull(
+		req->host->docker, req->image, NULL, own ? &auth : NULL, tell_progress, &told, err);
 }
 
 /* From the daemon `from` of the server `name` (NULL: this machine). */
