@@ -105,7 +105,7 @@ static void check_docker(struct deployment *d, struct target *t, struct findings
 			info->containerd_store ? " (containerd image store)" : "");
 	}
 	struct error err = {0};
-	if (target_check_rootless(d, t, &err) < 0) {
+	if (target_check_engine(d, t, &err) < 0) {
 		found_error(f, name, &err);
 	}
 	const struct strvec *arch = &d->config->builder.arch;

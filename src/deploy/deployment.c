@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define DEFAULT_PARALLEL 64
+#define OLDEST_PODMAN    5
 
 /* Ctrl-C ends within 2 s: what is undone by then is undone, the rest is mended by the next command.
  */
@@ -61,7 +62,7 @@ bool target_proxied(const struct deployment *d, const struct target *t)
 	return false;
 }
 
-int target_check_rootless(const struct deployment *d, const struct target *t, struct error *err)
+static int check_rootless(const struct deployment *d, const struct target *t, struct error *err)
 {
 	const struct docker_info *info = &t->host->info;
 	for (size_t i = 0; info->rootless && i < d->config->roles.len; i++) {
@@ -78,6 +79,18 @@ int target_check_rootless(const struct deployment *d, const struct target *t, st
 		return error_hint(err, "use root's daemon there, or `healthcheck: {cmd: ...}`");
 	}
 	return 0;
+}
+
+int target_check_engine(const struct deployment *d, const struct target *t, struct error *err)
+{
+	const struct docker_info *info = &t->host->info;
+	long major = info->podman ? strtol(info->server_version, NULL, 10) : OLDEST_PODMAN;
+	if (major < OLDEST_PODMAN) {
+		return error_set(err, ERROR_REMOTE,
+			"podman %s is too old: podman %d or newer is needed, or Docker",
+			info->server_version, OLDEST_PODMAN);
+	}
+	return check_rootless(d, t, err);
 }
 
 bool deployment_has_role(const struct deployment *d, const struct config_role *role)

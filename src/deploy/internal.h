@@ -127,9 +127,10 @@ bool target_has_any_role(const struct deployment *d, const struct target *t);
 bool target_has_role(const struct target *t, const struct config_role *role);
 /* Does it run a role that takes traffic through the proxy? */
 bool target_proxied(const struct deployment *d, const struct target *t);
-/* Containers of a rootless daemon have addresses that only they can reach: fails where a role there
- * has a health check that goes to its containers' addresses. */
-ERROR_CHECKED int target_check_rootless(
+/* Fails with a daemon that cannot do what a push needs: podman before 5, which changes no restart
+ * policy; one without root, whose containers' addresses only they can reach, where a role has a
+ * health check that goes there. */
+ERROR_CHECKED int target_check_engine(
 	const struct deployment *d, const struct target *t, struct error *err);
 /* Is the role selected by --roles? */
 bool deployment_has_role(const struct deployment *d, const struct config_role *role);

@@ -228,11 +228,11 @@ static int execute_push(struct deployment *d, struct builder *b, const struct pl
 	return result;
 }
 
-static int refuse_rootless(const struct deployment *d, struct error *err)
+static int refuse_engines(const struct deployment *d, struct error *err)
 {
 	for (size_t i = 0; i < d->n; i++) {
 		const struct target *t = &d->targets[i];
-		if (t->selected && target_check_rootless(d, t, err) < 0) {
+		if (t->selected && target_check_engine(d, t, err) < 0) {
 			return error_host(err, t->host->name);
 		}
 	}
@@ -278,7 +278,7 @@ static int plan_and_execute(struct deployment *d, struct builder *b,
 		.version = b->version->version,
 		.force = options->force,
 	};
-	int result = refuse_rootless(d, err);
+	int result = refuse_engines(d, err);
 	if (result == 0) {
 		result = plan_release(&req, &plan, err);
 	}

@@ -171,6 +171,15 @@ leaves_nothing() {
 	core reverse full
 }
 
+@test "podman 4 is refused before anything is touched" {
+	begin root --suite bookworm --podman
+	deploy_fails 5 push
+	assert_stderr "podman 4.* is too old: podman 5 or newer is needed"
+	deploy_fails 5 check
+	assert_stdout "podman 4.* is too old"
+	assert_containers h1 . 0
+}
+
 # Its containers' addresses cannot be reached from the server: a check by HTTP is refused before
 # anything is touched, one by a command works.
 @test "podman without root" {
