@@ -250,8 +250,8 @@ untouched() {
 	secrets_file 'BIG=$(cat .big)' 'ODD=$(cat .odd)' "LINES=\"$LINES_\""
 	deploy_ok push
 	assert_equal "$(curl -s "http://$H1_IP/env?name=BIG" | md5sum)" "$(printf '%s' "$BIG" | md5sum)" BIG
-	assert_equal "$(curl -s "http://$H1_IP/env?name=ODD" | xxd)" "$(printf '%s' "$ODD" | xxd)" ODD
-	assert_equal "$(curl -s "http://$H1_IP/env?name=LINES" | xxd)" "$(printf '%s' "$LINES_" | xxd)" LINES
+	assert_equal "$(curl -s "http://$H1_IP/env?name=ODD" | od -An -v -tx1)" "$(printf '%s' "$ODD" | od -An -v -tx1)" ODD
+	assert_equal "$(curl -s "http://$H1_IP/env?name=LINES" | od -An -v -tx1)" "$(printf '%s' "$LINES_" | od -An -v -tx1)" LINES
 	secrets_file 'BIG=$(printf "a\0b")' ODD=x LINES=y
 	refuses 3 "BIG.*NUL" 20 push --force
 	refute_stderr 'a.b'
