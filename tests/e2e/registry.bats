@@ -10,7 +10,8 @@ setup_file() {
 }
 teardown_file() {
 	load ../support/helpers
-	[[ -z ${REGISTRY:-} ]] || docker images -q --filter "reference=$REGISTRY/*/*" | sort -u |
+	[[ -z ${REGISTRY:-} ]] || docker images -q --filter "reference=$REGISTRY/*/*" \
+		--filter "reference=127.0.0.1:*/acme/s*" | sort -u |
 		xargs -r docker rmi -f >/dev/null
 	bed_down
 }
