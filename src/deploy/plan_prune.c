@@ -21,8 +21,20 @@ static long stays_live(const struct plan_request *req, const struct plan *p,
 	return history_serving(req->history, h->name, role);
 }
 
-/* The releases that stay: the one that is live then, and the newest retain_containers others
- * to roll back to. */
+VEC_TYPE(releases, const struct release *);
+
+static bool has(const struct releases *v, const struct release *r)
+{
+	VEC_FOREACH (v, i) {
+		if (v->p[i] == r) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The releases that stay: the one that is live then, and the retain_containers others that served
+ * last, be it by a rollback: those are what one goes back to. */
 static bool retained(const struct plan_request *req, const struct plan *p,
 	const struct plan_host *h, const struct plan_container *c)
 {
@@ -32,20 +44,30 @@ static bool retained(const struct plan_request *req, const struct plan *p,
 	}
 	const struct release *live = history_find_on(req->history, keeps, h->name);
 	const struct release *own = history_find_id(req->history, c->release_id);
-	int kept = 0;
-	for (size_t i = req->history->len; i-- > 0;) {
+	struct releases kept = {0};
+	bool found = false;
+	for (size_t i = req->history->len; i-- > 0 && !found;) {
 		const struct release *r = &req->history->p[i];
-		if (!release_was_good(r) || r == live || !release_covers(r, h->name, c->role)) {
+		if (r->outcome != RELEASE_LIVE || !release_covers(r, h->name, c->role)) {
 			continue;
 		}
-		if (++kept > req->config->retain_containers) {
-			return false;
+		const struct release *served = r;
+		if (r->runs != r->number) {
+			long runs = history_runs(req->history, r, h->name, c->role);
+			served = history_find_on(req->history, runs, h->name);
 		}
-		if (own ? r == own : r->number == c->release) {
-			return true;
+		if (!served || served == live || !release_was_good(served) ||
+			!release_covers(served, h->name, c->role) || has(&kept, served)) {
+			continue;
 		}
+		if ((int)kept.len == req->config->retain_containers) {
+			break;
+		}
+		vec_push(&kept, served);
+		found = own ? served == own : served->number == c->release;
 	}
-	return false;
+	vec_fini(&kept);
+	return found;
 }
 
 /* Does the plan stop it before? */
