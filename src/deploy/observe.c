@@ -119,12 +119,14 @@ static int queue_files(
 	look->home = sftp_realpath(look->batch, ".");
 	look->history = sftp_read(look->batch, history_path, HISTORY_MAX_BYTES);
 	look->key = sftp_read(look->batch, key_path, KEY_MAX);
+	sftp_hold(look->batch, history_path); /* for what this command may have to record */
 	look->lock = sftp_stat(look->batch, lock_path);
 	if (target_proxied(d, t)) {
 		struct proxy_config pc;
 		proxy_config_init(&pc, d->config);
 		look->proxy = proxy_open_begin(
-			h, &pc, d->config->service, d->config->destination, look->batch, err);
+			h, &pc, d->config->service, d->config->destination,
+			&d->config->proxy.hosts, look->batch, err);
 		return look->proxy ? 0 : -1;
 	}
 	return 0;
@@ -259,7 +261,9 @@ static int observe_docker(struct deployment *d, struct target *t, struct error *
 static void observe_half(void *ctx, size_t i)
 {
 	struct halves *h = ctx;
-	if (i == 1) {
+	if (i == 2) {
+		docker_warm(h->t->host->docker);
+	} else if (i == 1) {
 		h->result[i] = observe_docker(h->d, h->t, &h->error[i]);
 	} else if (h->lock) {
 		h->result[i] = lock_and_observe(h->d, h->t, &h->error[i]);
@@ -291,7 +295,8 @@ int observe(struct deployment *d, struct target *t, bool lock, struct error *err
 {
 	struct halves h = {.d = d, .t = t, .lock = lock};
 	observation_fini(&t->seen);
-	pool_run(2, 2, observe_half, &h);
+	/* What changes something asks Docker two things at once right afterwards. */
+	pool_run(lock ? 3 : 2, 3, observe_half, &h);
 	for (int i = 0; i < 2; i++) {
 		if (h.result[i] < 0) {
 			*err = h.error[i];

@@ -56,6 +56,10 @@ void ssh_sftp_close(struct ssh_sftp *f)
 	str_fini(&f->in);
 	str_fini(&f->out);
 	vec_fini(&f->sents);
+	VEC_FOREACH (&f->held, i) {
+		free(f->held.p[i].path);
+	}
+	vec_fini(&f->held);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 }

@@ -175,8 +175,76 @@ static void ask_writes(struct op *op)
 		op->handle_len = 0;
 	} else {
 		sftp_ask_handle(op, FXP_FSTAT, TAG_STAT);
+		if (op->held) {
+			op->named = UINT64_MAX;
+			sftp_ask_path(op, FXP_STAT, TAG_SAME, op->path);
+		}
 		op->sent = true;
 	}
+}
+
+/* -- files that are held open -- */
+
+static struct sftp_held *find_held(struct ssh_sftp *f, const char *path)
+{
+	VEC_FOREACH (&f->held, i) {
+		if (f->held.p[i].handle_len > 0 && strcmp(f->held.p[i].path, path) == 0) {
+			return &f->held.p[i];
+		}
+	}
+	return NULL;
+}
+
+static void let_go(struct ssh_sftp *f, struct sftp_held *h)
+{
+	sftp_close_quietly(f, h->handle, h->handle_len);
+	h->handle_len = 0;
+}
+
+void sftp_hold_answer(struct op *op, const struct sftp_reply *r)
+{
+	struct sftp_held held = {.path = xstrdup(op->path), .handle_len = r->len};
+
+	if (r->type != FXP_HANDLE) {
+		free(held.path);
+		sftp_note_failure(op, r);
+		sftp_fail(op);
+		return;
+	}
+	struct sftp_held *before = find_held(op->f, op->path);
+	if (before != NULL) {
+		let_go(op->f, before);
+	}
+	memcpy(held.handle, r->data, r->len);
+	vec_push(&op->f->held, held);
+	sftp_finish(op, SFTP_OK, NULL);
+}
+
+void sftp_append_start(struct op *op)
+{
+	const struct sftp_held *h = find_held(op->f, op->path);
+
+	if (h == NULL) {
+		sftp_ask_open(op, op->path, FXF_WRITE | FXF_CREAT | FXF_APPEND);
+		return;
+	}
+	op->held = true;
+	memcpy(op->handle, h->handle, h->handle_len);
+	op->handle_len = h->handle_len;
+	ask_writes(op);
+}
+
+/* The held file is no longer the one of that name: once more, to that one. */
+static void append_again(struct op *op)
+{
+	struct sftp_held *h = find_held(op->f, op->path);
+
+	if (h != NULL) {
+		let_go(op->f, h);
+	}
+	op->held = op->sent = false;
+	op->handle_len = 0;
+	sftp_append_start(op);
 }
 
 void sftp_write_answer(struct op *op, const struct sent *sent, const struct sftp_reply *r)
@@ -199,6 +267,9 @@ void sftp_write_answer(struct op *op, const struct sent *sent, const struct sftp
 			sftp_note_failure(op, r);
 		}
 		break;
+	case TAG_SAME:
+		op->named = r->type == FXP_ATTRS ? r->attrs.size : op->named;
+		break;
 	case TAG_UNDO:
 		sftp_fail(op);
 		return;
@@ -220,7 +291,9 @@ void sftp_write_answer(struct op *op, const struct sent *sent, const struct sftp
 	if (op->outstanding > 0) {
 		return;
 	}
-	if (op->failing && op->kind == OP_WRITE) {
+	if (op->held && !op->failing && op->named != op->pub.attrs.size) {
+		append_again(op);
+	} else if (op->failing && op->kind == OP_WRITE) {
 		sftp_ask_path(op, FXP_REMOVE, TAG_UNDO, op->other);
 	} else if (op->failing) {
 		sftp_fail(op);

@@ -19,6 +19,7 @@ enum op_kind {
 	OP_RENAME,
 	OP_WRITE,
 	OP_APPEND,
+	OP_HOLD,
 	OP_SETSTAT,
 };
 
@@ -36,6 +37,7 @@ enum tag {
 	TAG_STAT,
 	TAG_READ,
 	TAG_LIST,
+	TAG_SAME,  /* append to a held file: what has its name */
 	TAG_WRITE, /* write, fsync, mode, close before the rename: all must succeed */
 	TAG_RENAME,
 	TAG_UNDO, /* removing what was begun */
@@ -74,6 +76,8 @@ struct op {
 	bool failing;
 	bool probed;           /* read: the request beyond the known size is out */
 	bool made;             /* mkdir: it was */
+	bool held;             /* append: the handle is one of the client's held ones */
+	uint64_t named;        /* append: size of what has the held file's name */
 	struct str message;    /* the server's words with it */
 	struct tree_dirs dirs; /* rmtree */
 	size_t count;          /* rmtree: entries seen */
@@ -89,6 +93,14 @@ struct sent {
 };
 VEC_TYPE(sents, struct sent);
 
+/* A file that is kept open for appending. */
+struct sftp_held {
+	char *path;
+	uint8_t handle[SFTP_HANDLE_MAX];
+	size_t handle_len;
+};
+VEC_TYPE(sftp_helds, struct sftp_held);
+
 struct ssh_sftp {
 	struct ssh_session *session; /* or NULL */
 	int fd;
@@ -99,6 +111,7 @@ struct ssh_sftp {
 	struct str in, out;
 	size_t out_pos, begun;
 	struct sents sents;
+	struct sftp_helds held;
 	bool broken;
 };
 
@@ -131,6 +144,9 @@ void sftp_note_failure(struct op *op, const struct sftp_reply *r);
 void sftp_fail(struct op *op);
 void sftp_judge_space(struct op *op, const struct sftp_reply *r);
 
+/* sftp_file.c */
+void sftp_append_start(struct op *op);
+void sftp_hold_answer(struct op *op, const struct sftp_reply *r);
 /* What each does with an answer: sftp_file.c, sftp_folder.c */
 void sftp_read_answer(struct op *op, const struct sent *sent, const struct sftp_reply *r);
 void sftp_write_answer(struct op *op, const struct sent *sent, const struct sftp_reply *r);

@@ -59,10 +59,10 @@ void sftp_close_quietly(struct ssh_sftp *f, const uint8_t *handle, size_t len)
 
 static void close_file(struct op *op)
 {
-	if (op->handle_len > 0) {
+	if (op->handle_len > 0 && !op->held) {
 		sftp_close_quietly(op->f, op->handle, op->handle_len);
-		op->handle_len = 0;
 	}
+	op->handle_len = 0;
 }
 
 void sftp_ask_extended(struct op *op, const char *name, int tag, const char *a, const char *b)
@@ -232,7 +232,7 @@ static void setstat_start(struct op *op)
 void sftp_op_start(struct op *op)
 {
 	op->sent = op->kind != OP_READ && op->kind != OP_LIST && op->kind != OP_RMTREE &&
-		   op->kind != OP_WRITE && op->kind != OP_APPEND;
+		   op->kind != OP_WRITE && op->kind != OP_APPEND && op->kind != OP_HOLD;
 	switch (op->kind) {
 	case OP_READ:
 		sftp_ask_open(op, op->path, FXF_READ);
@@ -270,7 +270,10 @@ void sftp_op_start(struct op *op)
 		sftp_ask_open(op, op->other, FXF_WRITE | FXF_CREAT | FXF_EXCL);
 		break;
 	case OP_APPEND:
-		sftp_ask_open(op, op->path, FXF_WRITE | FXF_CREAT | FXF_APPEND);
+		sftp_append_start(op);
+		break;
+	case OP_HOLD:
+		sftp_ask_open(op, op->path, FXF_WRITE | FXF_APPEND);
 		break;
 	case OP_SETSTAT:
 		setstat_start(op);
@@ -302,6 +305,9 @@ void sftp_op_answer(struct op *op, const struct sent *sent, const struct sftp_re
 	case OP_WRITE:
 	case OP_APPEND:
 		sftp_write_answer(op, sent, r);
+		break;
+	case OP_HOLD:
+		sftp_hold_answer(op, r);
 		break;
 	case OP_STAT:
 	case OP_REALPATH:

@@ -156,6 +156,11 @@ struct sftp_op *sftp_append(
 	return &op->pub;
 }
 
+struct sftp_op *sftp_hold(struct sftp_batch *b, const char *path)
+{
+	return &queue(b, OP_HOLD, path)->pub;
+}
+
 struct sftp_op *sftp_chmod(struct sftp_batch *b, const char *path, mode_t mode)
 {
 	struct op *op = queue(b, OP_SETSTAT, path);

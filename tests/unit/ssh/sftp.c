@@ -71,6 +71,13 @@ static void run_well(struct sftp_batch *b)
 	}
 }
 
+/* All is well but what was expected not to be. */
+static void run_well_but(struct sftp_batch *b, struct sftp_op *expected)
+{
+	expected->status = SFTP_OK;
+	run_well(b);
+}
+
 static void assert_file(const char *path, const char *text, mode_t mode)
 {
 	CLEANUP_STR struct str s = STR_INIT(STR_MAX_FILE);
@@ -311,6 +318,36 @@ static void what_follows_is_sent_behind(void **state)
 	sftp_batch_free(b);
 }
 
+static void a_held_file_is_appended_to_at_once(void **state)
+{
+	(void)state;
+	NEED_SSHD();
+	struct sftp_batch *b = sftp_batch_new(client);
+	struct sftp_op *none = sftp_hold(b, at("none-held"));
+	run(b);
+	assert_int_equal(none->status, SFTP_NOENT);
+	sftp_append(b, at("held"), "one\n", 4, 0600);
+	run_well_but(b, none);
+	sftp_hold(b, at("held"));
+	run_well_but(b, none);
+	struct sftp_op *two = sftp_append(b, at("held"), "two\n", 4, 0600);
+	run_well_but(b, none);
+	assert_int_equal(two->attrs.size, 8);
+	/* Replaced behind its back, then gone. */
+	sftp_write(b, at("held"), "new\n", 4, 0600);
+	run_well_but(b, none);
+	sftp_append(b, at("held"), "three\n", 6, 0600);
+	run_well_but(b, none);
+	assert_file(at("held"), "new\nthree\n", 0600);
+	sftp_hold(b, at("held"));
+	run_well_but(b, none);
+	assert_int_equal(unlink(at("held")), 0);
+	sftp_append(b, at("held"), "four\n", 5, 0600);
+	run_well_but(b, none);
+	assert_file(at("held"), "four\n", 0600);
+	sftp_batch_free(b);
+}
+
 static void first_batch_may_rename(void **state)
 {
 	(void)state;
@@ -442,6 +479,7 @@ int main(void)
 		cmocka_unit_test(tree_is_removed),
 		cmocka_unit_test(small_operations),
 		cmocka_unit_test(what_follows_is_sent_behind),
+		cmocka_unit_test(a_held_file_is_appended_to_at_once),
 		cmocka_unit_test(first_batch_may_rename),
 		cmocka_unit_test(lost_connection_skips),
 		cmocka_unit_test(no_subsystem_is_told),
