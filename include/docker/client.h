@@ -49,6 +49,9 @@ struct docker *docker_new(const struct docker_dialer *dialer, const char *host);
 const char *docker_host(const struct docker *d); /* as given, borrowed */
 void docker_free(struct docker *d); /* closes idle connections; no call may be running */
 
+/* Opens a connection for a later call when none is idle; errors are ignored. */
+void docker_warm(struct docker *d);
+
 /* Time to an answer's head (default 60 s; calls that wait by nature add to it). */
 void docker_set_timeout(struct docker *d, int head_ms);
 

@@ -118,11 +118,12 @@ ERROR_CHECKED struct proxy *proxy_open(struct host *h, const struct proxy_config
 /*
  * The same in two halves, so that the reads share the round trips of the caller's batch: begin
  * queues them (host->home need not be known yet), end takes what the batch brought.  Between them
- * the batch is run.
+ * the batch is run.  `hosts`: names whose files a switch will want, as in struct proxy_service.
  */
 struct proxy_opening;
 ERROR_CHECKED struct proxy_opening *proxy_open_begin(struct host *h, const struct proxy_config *pc,
-	const char *service, const char *destination, struct sftp_batch *b, struct error *err);
+	const char *service, const char *destination, const struct strvec *hosts,
+	struct sftp_batch *b, struct error *err);
 ERROR_CHECKED struct proxy *proxy_open_end(struct proxy_opening *o, struct error *err);
 void proxy_open_cancel(struct proxy_opening *o); /* instead of end; NULL is fine */
 

@@ -7,6 +7,8 @@
 #include "util/json.h"
 #include "util/thread.h"
 
+#include <errno.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -229,15 +231,20 @@ static int watch(struct run *r, struct target *t, const struct plan_step *s,
 }
 
 /* Seen through the proxy, before any user's request gets there. */
-static int see_through_proxy(
+static int ask_through_proxy(
 	struct run *r, struct target *t, const struct plan_step *s, struct error *err)
 {
-	struct run_target *rt = run_target_of(r, t);
 	struct proxy_answer answer = {0};
 	const struct config_health *health = &s->role->proxy->health;
 	const char *path = health->kind == CONFIG_HEALTH_HTTP ? health->path : "/";
-	if (proxy_probe(t->seen.proxy, &rt->service, s->name, path, health->timeout_ms, &answer,
-		    err) < 0) {
+	return proxy_probe(t->seen.proxy, &run_target_of(r, t)->service, s->name, path,
+		health->timeout_ms, &answer, err);
+}
+
+static int see_through_proxy(
+	struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+{
+	if (ask_through_proxy(r, t, s, err) < 0) {
 		(void)error_wrap(err, "'%s' is healthy, but not through the proxy", s->name);
 		return health_add_logs(t->host, s->name, err);
 	}
@@ -251,6 +258,9 @@ struct bringing {
 	const struct plan_step **steps;
 	size_t n;
 	struct docker_container *seen; /* each, right after its start */
+	sem_t tried;                   /* posted once all were started, or one was not */
+	bool started;                  /* all; to be read behind that */
+	bool *through_proxy;           /* each: has answered through it */
 	struct error *errors;
 	int *results;
 };
@@ -267,12 +277,16 @@ static void watch_one(void *ctx, size_t i)
 /* Starts them in turn, then watches them side by side. */
 static int start_and_watch(struct bringing *b, struct error *err)
 {
-	for (size_t i = 0; i < b->n; i++) {
-		if (start(b->r, b->t, b->steps[i], &b->seen[i], err) < 0) {
-			return err->kind == ERROR_REMOTE
-				       ? health_add_logs(b->t->host, b->steps[i]->name, err)
-				       : -1;
-		}
+	size_t done = 0;
+	while (done < b->n && start(b->r, b->t, b->steps[done], &b->seen[done], err) == 0) {
+		done++;
+	}
+	b->started = done == b->n;
+	sem_post(&b->tried);
+	if (!b->started) {
+		return err->kind == ERROR_REMOTE
+			       ? health_add_logs(b->t->host, b->steps[done]->name, err)
+			       : -1;
 	}
 	pool_run(b->n, b->n, watch_one, b);
 	int result = 0;
@@ -286,6 +300,18 @@ static int start_and_watch(struct bringing *b, struct error *err)
 	return result;
 }
 
+/* Beside the watch, which tells what is wrong: at a distance this saves a round trip. */
+static void look_through_proxy(struct bringing *b)
+{
+	while (sem_wait(&b->tried) < 0 && errno == EINTR) {
+	}
+	for (size_t i = 0; b->started && i < b->n; i++) {
+		struct error ignored = {0};
+		b->through_proxy[i] = b->steps[i]->role->proxied &&
+				      ask_through_proxy(b->r, b->t, b->steps[i], &ignored) == 0;
+	}
+}
+
 /* The candidates, and beside them what the proxy needs before it can send them anything. */
 static void bring_up(void *ctx, size_t lane)
 {
@@ -295,6 +321,9 @@ static void bring_up(void *ctx, size_t lane)
 		b->results[slot] = start_and_watch(b, &b->errors[slot]);
 	} else if (b->t->seen.proxy) {
 		b->results[slot] = traffic_prepare(b->r, b->t, &b->errors[slot]);
+		if (b->results[slot] == 0) {
+			look_through_proxy(b);
+		}
 	}
 	if (b->results[slot] < 0) {
 		atomic_store(&b->r->abandon, true);
@@ -313,66 +342,58 @@ static size_t start_steps(struct run *r, const struct target *t, const struct pl
 	return n;
 }
 
+/* What is left once all are healthy; the proxy and Docker are asked side by side. */
+static void last_step(void *ctx, size_t lane)
+{
+	struct bringing *b = ctx;
+	size_t slot = b->n + lane;
+	for (size_t i = 0; b->results[slot] == 0 && i < b->n; i++) {
+		const struct plan_step *s = b->steps[i];
+		if (lane == 1) {
+			b->results[slot] =
+				container_keep_up(b->t->host->docker, s->name, &b->errors[slot]);
+		} else if (s->role->proxied && !b->through_proxy[i]) {
+			b->results[slot] = see_through_proxy(b->r, b->t, s, &b->errors[slot]);
+		}
+	}
+}
+
+/* Runs two lanes; the first one's error counts, unless it only gave up for the other's. */
+static int both(struct bringing *b, void (*fn)(void *ctx, size_t lane), struct error *err)
+{
+	int result = 0;
+	pool_run(2, 2, fn, b);
+	for (size_t i = b->n; i < b->n + 2; i++) {
+		if (b->results[i] < 0 && (result == 0 || err->kind == ERROR_INTERRUPTED)) {
+			*err = b->errors[i];
+			result = -1;
+		}
+	}
+	return result;
+}
+
 static int bring_all_up(struct run *r, struct target *t, const struct plan_step **steps, size_t n,
 	struct error *err)
 {
 	struct bringing b = {.r = r, .t = t, .steps = steps, .n = n};
 	b.seen = xcalloc(n, sizeof(*b.seen));
+	b.through_proxy = xcalloc(n, sizeof(*b.through_proxy));
 	b.errors = xcalloc(n + 2, sizeof(*b.errors));
 	b.results = xcalloc(n + 2, sizeof(*b.results));
-	pool_run(2, 2, bring_up, &b);
-	int result = 0;
-	for (size_t i = n; i < n + 2; i++) {
-		if (b.results[i] < 0 && (result == 0 || err->kind == ERROR_INTERRUPTED)) {
-			*err = b.errors[i];
-			result = -1;
-		}
+	sem_init(&b.tried, 0, 0);
+	int result = both(&b, bring_up, err);
+	if (result == 0) {
+		result = both(&b, last_step, err);
 	}
+	sem_destroy(&b.tried);
 	for (size_t i = 0; i < n; i++) {
 		docker_container_fini(&b.seen[i]);
 	}
 	free(b.seen);
+	free(b.through_proxy);
 	free(b.errors);
 	free(b.results);
 	return result;
-}
-
-/* What is left once all are healthy; the proxy and Docker are asked side by side. */
-struct last_steps {
-	struct run *r;
-	struct target *t;
-	const struct plan_step **steps;
-	size_t n;
-	struct error errors[2];
-	int results[2];
-};
-
-static void last_step(void *ctx, size_t lane)
-{
-	struct last_steps *l = ctx;
-	struct error *err = &l->errors[lane];
-	for (size_t i = 0; l->results[lane] == 0 && i < l->n; i++) {
-		const struct plan_step *s = l->steps[i];
-		if (lane == 0) {
-			l->results[0] = container_keep_up(l->t->host->docker, s->name, err);
-		} else if (s->role->proxied) {
-			l->results[1] = see_through_proxy(l->r, l->t, s, err);
-		}
-	}
-}
-
-static int finish(struct run *r, struct target *t, const struct plan_step **steps, size_t n,
-	struct error *err)
-{
-	struct last_steps l = {.r = r, .t = t, .steps = steps, .n = n};
-	pool_run(2, 2, last_step, &l);
-	for (int lane = 1; lane >= 0; lane--) {
-		if (l.results[lane] < 0) {
-			*err = l.errors[lane];
-			return -1;
-		}
-	}
-	return 0;
 }
 
 int candidates_start(struct deployment *d, struct target *t, void *run, struct error *err)
@@ -384,9 +405,6 @@ int candidates_start(struct deployment *d, struct target *t, void *run, struct e
 	(void)d;
 	if (n > 0) {
 		result = bring_all_up(r, t, steps, n, err);
-	}
-	if (result == 0 && n > 0) {
-		result = finish(r, t, steps, n, err);
 	}
 	if (result == 0 && n > 0) {
 		ui_done(r->d->ui, t->host->name, "%zu container%s healthy", n, n == 1 ? "" : "s");

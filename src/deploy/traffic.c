@@ -64,8 +64,8 @@ int traffic_prepare(struct run *r, struct target *t, struct error *err)
 	if (proxy_stage(t->seen.proxy, &rt->service, err) < 0) {
 		return -1;
 	}
-	rt->counting = proxy_counts_begin(t->seen.proxy, &ignored) == 0;
 	proxy_ready(t->seen.proxy);
+	rt->counting = proxy_counts_begin(t->seen.proxy, &ignored) == 0;
 	return 0;
 }
 

@@ -83,7 +83,6 @@ void docker_ops_fini(struct docker_op *ops, size_t n);
 
 struct http_conn *docker_acquire(struct docker *d, bool fresh, bool *reused, struct error *err);
 void docker_release(struct docker *d, struct http_conn *c); /* closes when not reusable */
-void docker_warm(struct docker *d); /* opens a connection when none is idle; errors are ignored */
 /* Asks for the version when it is not known. */
 ERROR_CHECKED int docker_negotiate(struct docker *d, struct http_conn *c, struct error *err);
 int docker_read_ping(struct docker *d, struct http_conn *c, struct error *err);

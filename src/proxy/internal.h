@@ -71,6 +71,8 @@ ERROR_CHECKED int proxy_conflicts(
 /* All files that `svc` wants, the fragment first; `dir` as in struct proxy_render. */
 void proxy_plan_files(const struct proxy *p, const struct proxy_service *svc, const char *dir,
 	struct proxy_files *out);
+/* Those of them besides the fragment, by path. */
+void proxy_further_paths(const struct proxy *p, const struct strvec *hosts, struct strvec *out);
 /* Files of ours that `want` no longer has, or sites that lose our claim: with their new text or
  * NULL. */
 void proxy_plan_removals(

@@ -65,6 +65,8 @@ struct proxy_opening {
 	struct proxy *p;
 	const struct sftp_op *fragment, *facts, *list;
 	struct proxy_slot_reads slots;
+	struct strvec wanted; /* further files that a switch compares with */
+	const struct sftp_op **reads;
 };
 
 /* Relative to the home folder while that is not known yet: SFTP begins there. */
@@ -94,11 +96,36 @@ static int take_all(struct proxy *p, const struct proxy_opening *o, struct error
 	if (o->facts->status == SFTP_OK) {
 		p->version = proxy_facts_version(str_c(&o->facts->data), o->facts->data.len);
 	}
+	VEC_FOREACH (&o->wanted, i) {
+		const struct sftp_op *op = o->reads[i];
+		if (op->status == SFTP_OK || op->status == SFTP_NOENT) {
+			proxy_files_set(&p->seen, o->wanted.p[i],
+				op->status == SFTP_OK ? str_c(&op->data) : NULL);
+		}
+	}
 	return read_others(p, o->list, err);
 }
 
+static void opening_free(struct proxy_opening *o)
+{
+	strvec_fini(&o->wanted);
+	free(o->reads);
+	free(o);
+}
+
+static void queue_wanted(struct proxy_opening *o, const struct strvec *hosts, struct sftp_batch *b)
+{
+	proxy_further_paths(o->p, hosts, &o->wanted);
+	o->reads = xcalloc(o->wanted.len + 1, sizeof(*o->reads));
+	VEC_FOREACH (&o->wanted, i) {
+		CLEANUP_FREE char *path = home_path(o->p, o->wanted.p[i]);
+		o->reads[i] = sftp_read(b, path, PROXY_MAX_FRAGMENT);
+	}
+}
+
 struct proxy_opening *proxy_open_begin(struct host *h, const struct proxy_config *pc,
-	const char *service, const char *destination, struct sftp_batch *b, struct error *err)
+	const char *service, const char *destination, const struct strvec *hosts,
+	struct sftp_batch *b, struct error *err)
 {
 	struct proxy *p = proxy_new(h, pc, service, destination, err);
 	if (!p) {
@@ -117,6 +144,9 @@ struct proxy_opening *proxy_open_begin(struct host *h, const struct proxy_config
 		CLEANUP_FREE char *root = home_path(p, ".");
 		proxy_slots_queue(b, root, p->sid, &o->slots);
 	}
+	if (hosts) {
+		queue_wanted(o, hosts, b);
+	}
 	return o;
 }
 
@@ -131,7 +161,7 @@ struct proxy *proxy_open_end(struct proxy_opening *o, struct error *err)
 		proxy_close(p);
 		p = NULL;
 	}
-	free(o);
+	opening_free(o);
 	return p;
 }
 
@@ -139,7 +169,7 @@ void proxy_open_cancel(struct proxy_opening *o)
 {
 	if (o) {
 		proxy_close(o->p);
-		free(o);
+		opening_free(o);
 	}
 }
 
@@ -171,7 +201,7 @@ struct proxy *proxy_open(struct host *h, const struct proxy_config *pc, const ch
 		return NULL;
 	}
 	struct sftp_batch *b = sftp_batch_new(h->sftp);
-	struct proxy_opening *o = proxy_open_begin(h, pc, service, destination, b, err);
+	struct proxy_opening *o = proxy_open_begin(h, pc, service, destination, NULL, b, err);
 	struct proxy *p = NULL;
 	if (o && sftp_run(b, PROXY_TIMEOUT_MS, err) == 0) {
 		p = proxy_open_end(o, err);

@@ -258,6 +258,17 @@ void proxy_plan_files(const struct proxy *p, const struct proxy_service *svc, co
 	str_fini(&text);
 }
 
+void proxy_further_paths(const struct proxy *p, const struct strvec *hosts, struct strvec *out)
+{
+	if (p->driver->render_location) {
+		strvec_pushf(out, "services/%s.loc", p->key);
+	}
+	for (size_t i = 0; i < count_or_one(hosts); i++) {
+		CLEANUP_FREE char *site = site_path(p, "hosts", host_at(hosts, i));
+		strvec_push(out, site);
+	}
+}
+
 void proxy_plan_removals(
 	const struct proxy *p, const struct proxy_files *want, struct proxy_files *out)
 {
