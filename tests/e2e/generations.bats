@@ -31,7 +31,7 @@ core() {
 	change 1
 	what_was_run
 	first_push "$way"
-	load_start --rate "${RATE:-200}" --timeout 30000 --host-header "$VHOST" "http://$H1_IP"
+	load_start --rate "${RATE:-50}" --timeout 30000 --host-header "$VHOST" "http://$H1_IP"
 	counted_push "$way" 2
 	DEPLOY_TRANSFER=$other deploy_push "$other" 3
 	unhealthy_push
