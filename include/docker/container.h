@@ -88,6 +88,10 @@ ERROR_CHECKED int docker_container_update_start(struct docker *d, const char *na
 	const char *policy, struct docker_container *seen, struct error *err);
 ERROR_CHECKED int docker_container_update_stop(
 	struct docker *d, const char *name, const char *policy, int timeout_s, struct error *err);
+/* Stops one and starts another, which has been created, as soon as the first one has ended: without
+ * a round trip in between, for what only one can have (a port). */
+ERROR_CHECKED int docker_container_relieve(
+	struct docker *d, const char *old, int timeout_s, const char *successor, struct error *err);
 /* Not there is success. volumes: its anonymous ones too. */
 ERROR_CHECKED int docker_container_remove(
 	struct docker *d, const char *name, bool force, bool volumes, struct error *err);

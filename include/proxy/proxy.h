@@ -86,8 +86,9 @@ ERROR_CHECKED int proxy_boot(struct host *h, const struct proxy_config *pc,
  * A new container in place of the old one, with the manifest's image and options.  The new one is
  * created, and its configuration validated, before the old one is told to stop; open requests get
  * up to `drain_ms`.  The port belongs to one container at a time, so new connections are refused
- * between the old one's end and the new one's start (*gap_ms, 0.3 s or so).  When the new one does
- * not start the old one comes back.
+ * from when the old one is told to stop until the new one answers: as long as the last open request
+ * takes, and 0.3 s or so (*gap_ms, the whole of it).  When the new one does not start the old one
+ * comes back.
  */
 ERROR_CHECKED int proxy_reboot(struct host *h, const struct proxy_config *pc, int drain_ms,
 	int *gap_ms, struct error *err);

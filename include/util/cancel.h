@@ -12,6 +12,7 @@
 #include "util/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Installs the handlers (SIGINT, SIGTERM, SIGHUP; SIGPIPE is ignored). Call once, in main. */
 void cancel_install(void);
@@ -22,6 +23,12 @@ bool cancel_requested(void); /* false inside a shield */
 int cancel_fd(void);
 /* -1 with ERROR_INTERRUPTED when cancelled, else 0. */
 ERROR_CHECKED int cancel_check(struct error *err);
+/*
+ * Waits for events (POLLIN, POLLOUT) on fd until `deadline` (clock_mono_ms()).  1 with *revents (0
+ * when a signal came); 0 when the time is over; -1 when cancelled.
+ */
+ERROR_CHECKED int cancel_poll(
+	int fd, short events, int64_t deadline, short *revents, struct error *err);
 void cancel_shield_begin(void); /* nests; per thread */
 void cancel_shield_end(void);
 bool cancel_shielded(void); /* is this thread inside one? for handing it on to a worker */

@@ -5,6 +5,8 @@
 #include "deploy/record.h"
 #include "run.h"
 
+#include "util/cancel.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,8 +50,8 @@ static int reboot_one(struct deployment *d, struct target *t, void *ctx, struct 
 {
 	struct proxy_config pc;
 	int gap_ms = 0;
-	(void)ctx;
-	if (!t->selected || !target_proxied(d, t)) {
+	const size_t *turn = ctx;
+	if (t != &d->targets[*turn] || !t->selected || !target_proxied(d, t)) {
 		return 0;
 	}
 	proxy_config_init(&pc, d->config);
@@ -62,14 +64,31 @@ static int reboot_one(struct deployment *d, struct target *t, void *ctx, struct 
 	return 0;
 }
 
-static int changed(struct deployment *d, const char *what, target_fn *fn, struct error *err)
+/* One server after the other: the others serve meanwhile; and none more when one has failed. */
+static int reboot_all(struct deployment *d, struct error *err)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		if (cancel_check(err) < 0 || deployment_each(d, reboot_one, &i, err) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int boot_all(struct deployment *d, struct error *err)
+{
+	return deployment_each(d, boot_one, NULL, err);
+}
+
+static int changed(struct deployment *d, const char *what,
+	int (*fn)(struct deployment *d, struct error *err), struct error *err)
 {
 	int result = need_proxy(d, err);
 	if (result == 0) {
 		result = deployment_begin(d, err);
 	}
 	if (result == 0) {
-		result = deployment_each(d, fn, NULL, err);
+		result = fn(d, err);
 	}
 	if (result == 0) {
 		record_audit(d, what);
@@ -80,13 +99,13 @@ static int changed(struct deployment *d, const char *what, target_fn *fn, struct
 
 int operation_proxy_boot(struct deployment *d, struct error *err)
 {
-	return changed(d, "booted the proxy", boot_one, err);
+	return changed(d, "booted the proxy", boot_all, err);
 }
 
 int operation_proxy_reboot(struct deployment *d, struct error *err)
 {
 	if (hooks_run(d, "pre-proxy-reboot", NULL, NULL, err) < 0 ||
-		changed(d, "rebooted the proxy", reboot_one, err) < 0) {
+		changed(d, "rebooted the proxy", reboot_all, err) < 0) {
 		return -1;
 	}
 	return hooks_run(d, "post-proxy-reboot", NULL, NULL, err);
@@ -221,11 +240,16 @@ static int remove_one(struct deployment *d, struct target *t, void *ctx, struct 
 	return 0;
 }
 
+static int remove_all(struct deployment *d, struct error *err)
+{
+	return deployment_each(d, remove_one, NULL, err);
+}
+
 int operation_proxy_remove(struct deployment *d, struct error *err)
 {
 	if (ui_confirm(d->ui, err, "Remove the proxy? Nothing of '%s' is reachable without it.",
 		    d->config->service) < 0) {
 		return -1;
 	}
-	return changed(d, "removed the proxy", remove_one, err);
+	return changed(d, "removed the proxy", remove_all, err);
 }

@@ -226,6 +226,34 @@ int docker_container_dispose(struct docker *d, const struct strvec *names, int t
 	return rc;
 }
 
+int docker_container_relieve(
+	struct docker *d, const char *old, int timeout_s, const char *successor, struct error *err)
+{
+	CLEANUP_STR struct str suffix = STR_INIT(64);
+	CLEANUP_STR struct str stop = STR_INIT(DOCKER_MAX_PATH);
+	CLEANUP_STR struct str start = STR_INIT(DOCKER_MAX_PATH);
+	int wait_ms;
+	docker_stop_suffix(d, "stop", timeout_s, &suffix, &wait_ms);
+	docker_path(&stop, "/containers/", old, str_c(&suffix));
+	docker_path(&start, "/containers/", successor, "/start");
+	struct docker_op ops[] = {
+		{.method = "POST", .path = str_c(&stop), .timeout_ms = wait_ms},
+		{.method = "POST",
+			.path = str_c(&start),
+			.timeout_ms = wait_ms + 2 * docker_head_ms(d)},
+	};
+	int rc = docker_run_ops(d, ops, 2, err);
+	for (int i = 0; rc == 0 && i < 2; i++) {
+		if (ops[i].err.kind != ERROR_NONE) {
+			*err = ops[i].err;
+			rc = -1;
+		}
+	}
+	docker_ops_fini(ops, 2);
+	return rc == 0 ? 0
+		       : error_wrap(err, "start container '%s' in place of '%s'", successor, old);
+}
+
 int docker_container_resize(
 	struct docker *d, const char *name, int rows, int columns, struct error *err)
 {

@@ -489,11 +489,9 @@ static int replace(struct proxy *p, const struct docker_container_spec *spec, in
 	/* Created beforehand, so that only a start lies between the two. */
 	int rc = docker_container_create(d, spec, NULL, err);
 	if (rc == 0) {
-		rc = docker_container_stop(d, aside, (drain_ms + 999) / 1000, err);
+		/* It does not listen any more from when it is told to stop. */
 		begin = clock_mono_ms();
-	}
-	if (rc == 0) {
-		rc = docker_container_start(d, p->container, err);
+		rc = docker_container_relieve(d, aside, (drain_ms + 999) / 1000, p->container, err);
 	}
 	if (rc == 0) {
 		rc = wait_ready(p, err);

@@ -30,23 +30,19 @@ int ssh_link_wait(struct ssh_link *link, int64_t deadline, struct error *err)
 			ssh_link_reason(link, reason, sizeof(reason));
 			return error_set(err, ERROR_CONNECT, "%s", reason);
 		}
-		struct pollfd fds[] = {
-			{.fd = link->fd,
-				.events = (short)(POLLIN | (link->out_len > 0 ? POLLOUT : 0))},
-			{.fd = cancel_fd(), .events = POLLIN},
-		};
-		int64_t left = deadline - clock_mono_ms();
-		int n = poll(fds, 2, left < 0 ? 0 : (int)left);
-		if (cancel_check(err) < 0) {
-			return -1;
-		}
-		if (n == 0) {
+		short came;
+		int rc = cancel_poll(link->fd, (short)(POLLIN | (link->out_len > 0 ? POLLOUT : 0)),
+			deadline, &came, err);
+		if (rc == 0) {
 			return error_set(err, ERROR_CONNECT, "no answer in time");
 		}
-		if (n > 0 && fds[0].revents & POLLOUT) {
+		if (rc < 0) {
+			return -1;
+		}
+		if (came & POLLOUT) {
 			ssh_link_flush(link);
 		}
-		if (n > 0 && fds[0].revents & ~POLLOUT) {
+		if (came & ~POLLOUT) {
 			return 0;
 		}
 	}

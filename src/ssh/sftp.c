@@ -239,22 +239,16 @@ static int turn(struct ssh_sftp *f, int64_t deadline, struct error *err)
 	if (transmit(f, err) < 0) {
 		return -1;
 	}
-	struct pollfd fds[] = {
-		{.fd = f->fd, .events = (short)(POLLIN | (f->out_pos < f->out.len ? POLLOUT : 0))},
-		{.fd = cancel_fd(), .events = POLLIN},
-	};
-	int64_t left = deadline - clock_mono_ms();
-	int n = poll(fds, 2, left < 0 ? 0 : (int)left);
-	if (cancel_check(err) < 0) {
-		return -1;
-	}
-	if (n == 0) {
+	short came;
+	int rc = cancel_poll(f->fd, (short)(POLLIN | (f->out_pos < f->out.len ? POLLOUT : 0)),
+		deadline, &came, err);
+	if (rc == 0) {
 		return error_set(err, ERROR_REMOTE, "sftp: no answer in time");
 	}
-	if (n > 0 && fds[0].revents & ~POLLOUT) {
-		return receive(f, err);
+	if (rc < 0) {
+		return -1;
 	}
-	return 0;
+	return came & ~POLLOUT ? receive(f, err) : 0;
 }
 
 struct sftp_batch *sftp_batch_new(struct ssh_sftp *f)

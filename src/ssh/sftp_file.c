@@ -251,13 +251,9 @@ void sftp_write_answer(struct op *op, const struct sent *sent, const struct sftp
 {
 	switch (sent->tag) {
 	case TAG_OPEN:
-		if (r->type != FXP_HANDLE) {
-			sftp_note_failure(op, r);
-			sftp_fail(op);
+		if (!sftp_take_handle(op, r)) {
 			return;
 		}
-		memcpy(op->handle, r->data, r->len);
-		op->handle_len = r->len;
 		ask_writes(op);
 		return;
 	case TAG_STAT:

@@ -41,13 +41,9 @@ static void list_ahead(struct op *op)
 void sftp_list_answer(struct op *op, const struct sent *sent, const struct sftp_reply *r)
 {
 	if (sent->tag == TAG_OPEN) {
-		if (r->type != FXP_HANDLE) {
-			sftp_note_failure(op, r);
-			sftp_fail(op);
+		if (!sftp_take_handle(op, r)) {
 			return;
 		}
-		memcpy(op->handle, r->data, r->len);
-		op->handle_len = r->len;
 		list_ahead(op);
 		return;
 	}

@@ -140,6 +140,8 @@ void sftp_close_quietly(struct ssh_sftp *f, const uint8_t *handle, size_t len);
 /* sftp_ops.c: outcomes */
 bool sftp_ok(const struct sftp_reply *r);
 void sftp_finish(struct op *op, enum sftp_status status, const char *text);
+/* The answer to an open; false when it failed, and the operation is over. */
+bool sftp_take_handle(struct op *op, const struct sftp_reply *r);
 void sftp_note_failure(struct op *op, const struct sftp_reply *r);
 void sftp_fail(struct op *op);
 void sftp_judge_space(struct op *op, const struct sftp_reply *r);

@@ -96,6 +96,18 @@ void sftp_op_skip(struct op *op, const struct error *why)
 	op->pub.error = *why;
 }
 
+bool sftp_take_handle(struct op *op, const struct sftp_reply *r)
+{
+	if (r->type != FXP_HANDLE) {
+		sftp_note_failure(op, r);
+		sftp_fail(op);
+		return false;
+	}
+	memcpy(op->handle, r->data, r->len);
+	op->handle_len = r->len;
+	return true;
+}
+
 void sftp_note_failure(struct op *op, const struct sftp_reply *r)
 {
 	if (op->failing) {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "util/cancel.h"
 
+#include "util/clock.h"
+
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -92,6 +95,19 @@ int cancel_fd(void)
 int cancel_check(struct error *err)
 {
 	return cancel_requested() ? error_set(err, ERROR_INTERRUPTED, "interrupted") : 0;
+}
+
+int cancel_poll(int fd, short events, int64_t deadline, short *revents, struct error *err)
+{
+	struct pollfd fds[] = {{.fd = fd, .events = events}, {.fd = cancel_fd(), .events = POLLIN}};
+	int64_t left = deadline - clock_mono_ms();
+	int n = poll(fds, 2, left < 0 ? 0 : (int)left);
+
+	if (cancel_check(err) < 0) {
+		return -1;
+	}
+	*revents = n > 0 ? fds[0].revents : 0;
+	return n != 0;
 }
 
 void cancel_shield_begin(void)

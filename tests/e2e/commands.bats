@@ -455,3 +455,15 @@ json_version() {
 	deploy_ok proxy reboot -y
 	assert_serves "version 1" "http://$H1_IP/" "$V"
 }
+
+@test "proxy reboot takes one server after the other" {
+	local h1_done h2_begun
+	app h1 h2
+	deploy_ok push
+	deploy_ok proxy reboot -y
+	h1_done=$(grep -nE 'h1 .*proxy rebooted' "$DEPLOY_STDERR" | cut -d: -f1)
+	h2_begun=$(grep -nE 'h2 .*rebooting the proxy' "$DEPLOY_STDERR" | cut -d: -f1)
+	[[ $h1_done -lt $h2_begun ]] || fail "$(cat "$DEPLOY_STDERR")"
+	assert_serves "version 1" "http://$H1_IP/" "$V"
+	assert_serves "version 1" "http://$H2_IP/" "$V"
+}
