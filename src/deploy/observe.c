@@ -124,8 +124,7 @@ static int queue_files(
 	if (target_proxied(d, t)) {
 		struct proxy_config pc;
 		proxy_config_init(&pc, d->config);
-		look->proxy = proxy_open_begin(
-			h, &pc, d->config->service, d->config->destination,
+		look->proxy = proxy_open_begin(h, &pc, d->config->service, d->config->destination,
 			&d->config->proxy.hosts, look->batch, err);
 		return look->proxy ? 0 : -1;
 	}
