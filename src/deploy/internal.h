@@ -161,6 +161,10 @@ void secrets_digests(const struct deployment *d, struct strmap *out);
 /* Looks at one connected target; in about two round trips.  `lock`: takes the service's lock in the
  * same round trips (d->lock). */
 ERROR_CHECKED int observe(struct deployment *d, struct target *t, bool lock, struct error *err);
+/* Fails when the proxy reads the folder of the login that started it, and that is not ours: it
+ * would not see what we write. */
+ERROR_CHECKED int observe_check_proxy(
+	const struct deployment *d, const struct target *t, struct error *err);
 /* Containers only, anew. */
 ERROR_CHECKED int observe_containers(struct deployment *d, struct target *t, struct error *err);
 void observation_fini(struct observation *o);

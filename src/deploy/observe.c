@@ -271,9 +271,7 @@ static void observe_half(void *ctx, size_t i)
 	}
 }
 
-/* The proxy reads the folder of the login that started it; what we wrote in ours it would not see.
- */
-static int check_proxy_owner(const struct deployment *d, const struct target *t, struct error *err)
+int observe_check_proxy(const struct deployment *d, const struct target *t, struct error *err)
 {
 	const char *root = strmap_get(&t->seen.proxy_container.labels, PROXY_LABEL_ROOT);
 	if (!t->seen.proxy_there || !root || !t->host->state_dir) {
@@ -302,7 +300,7 @@ int observe(struct deployment *d, struct target *t, bool lock, struct error *err
 			return -1;
 		}
 	}
-	return lock ? check_proxy_owner(d, t, err) : 0;
+	return 0;
 }
 
 int observe_containers(struct deployment *d, struct target *t, struct error *err)

@@ -50,7 +50,7 @@ static int open_target(struct deployment *d, struct target *t, void *ctx, struct
 	if (lock) {
 		o->waited_ms = clock_mono_ms() - begun;
 	}
-	return result;
+	return result == 0 && o->lock ? observe_check_proxy(d, t, err) : result;
 }
 
 static int look_again(struct deployment *d, struct target *t, void *ctx, struct error *err)

@@ -247,3 +247,17 @@ watch_ps() {
 	deploy_ok push
 	assert_serves "version 2" "http://$H2_IP/" "$VHOST"
 }
+
+@test "a proxy that another login started is refused, on every server" {
+	deploy_ok push
+	testbed exec h2 docker rm -f deploy-proxy-caddy
+	testbed add-user h2 other
+	(APP=$BATS_TEST_TMPDIR/other
+	app_repo --service "other$BATS_TEST_NUMBER" other@h2
+	deploy_ok push)
+	app_commit "Version 2" version.txt="version 2"
+	deploy_fails 5 push
+	assert_stderr "h2.*belongs to another login"
+	assert_containers h1 "^$SERVICE-web-$(app_version)" 0
+	testbed exec h2 sh -c 'docker rm -f $(docker ps -aq)'
+}
