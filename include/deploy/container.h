@@ -37,6 +37,17 @@ void container_add_logging(
 	const struct config_logging *logging, struct docker_container_spec *spec);
 
 /*
+ * Creates a container of the spec, with the manifest's secret files in it; *id (may be NULL) is the
+ * caller's, also where putting them there failed.
+ */
+ERROR_CHECKED int container_create(struct deployment *d, const struct target *t,
+	const struct docker_container_spec *spec, char **id, struct error *err);
+/* The same, and starts it; `seen` as in docker_container_run(). */
+ERROR_CHECKED int container_run(struct deployment *d, const struct target *t,
+	const struct docker_container_spec *spec, char **id, struct docker_container *seen,
+	struct error *err);
+
+/*
  * Digest of all that a container of the role depends on beside its image: command, env, secrets
  * (keyed by the server's key), options, volumes.  The caller frees.
  */
@@ -58,6 +69,20 @@ ERROR_CHECKED int container_revive(struct docker *docker, const char *name, cons
 ERROR_CHECKED int container_keep_up(struct docker *docker, const char *name, struct error *err);
 ERROR_CHECKED int container_retire(
 	struct docker *docker, const char *name, int grace_s, struct error *err);
+
+/* -- secret_files.c -- */
+
+/* What a container needs for the manifest's secret files: volumes, a label. By container_spec(). */
+ERROR_CHECKED int secret_files_prepare(
+	const struct config *c, struct docker_container_spec *spec, struct error *err);
+/* ERROR_MANIFEST when a role's containers cannot have them, before anything is touched. */
+ERROR_CHECKED int container_check(const struct config *c, struct error *err);
+/* Writes them into one that is created and not started. By container_create(). */
+ERROR_CHECKED int secret_files_deliver(
+	struct deployment *d, struct docker *docker, const char *id, struct error *err);
+/* Those of `from` into its copy `to`, which is created and not started. */
+ERROR_CHECKED int secret_files_copy(struct docker *docker, const struct docker_container *from,
+	struct docker *to_docker, const char *to, struct error *err);
 
 /*
  * Words of a command as a shell splits them; one with shell syntax in it becomes {"sh", "-c", it}.

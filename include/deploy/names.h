@@ -14,7 +14,8 @@
 #define LABEL_COMMIT        "deploy.commit"
 #define LABEL_SUBJECT       "deploy.subject"
 #define LABEL_CONFIG_DIGEST "deploy.config-digest"
-#define LABEL_REPLICA       "deploy.replica" /* from 1 */
+#define LABEL_SECRET_FILES  "deploy.secret-files" /* their paths, between colons */
+#define LABEL_REPLICA       "deploy.replica"      /* from 1 */
 #define LABEL_KIND          "deploy.kind" /* "app", "release-command", "exec", "accessory", "files" */
 #define LABEL_ACCESSORY     "deploy.accessory" /* its name in the manifest */
 

@@ -15,12 +15,12 @@
 #define TAR_BLOCK 512
 
 struct tar_entry {
-	const char *path;  /* relative; a folder's gets its '/' here */
-	const char *link;  /* symlink's target, else NULL */
-	uint64_t size;     /* regular file */
-	mode_t mode;       /* type (S_IFREG, S_IFDIR, S_IFLNK) and permission bits */
-	int64_t mtime;     /* seconds; below 0 is written as 0 */
-	uint32_t uid, gid; /* below 2^21; else 0 is written */
+	const char *path; /* relative; a folder's gets its '/' here */
+	const char *link; /* symlink's target, else NULL */
+	uint64_t size;    /* regular file */
+	mode_t mode;      /* type (S_IFREG, S_IFDIR, S_IFLNK) and permission bits */
+	int64_t mtime;    /* seconds; below 0 is written as 0 */
+	uint32_t uid, gid;
 };
 
 /* Appends the header block, and a pax header before it where the ustar fields are too small. */

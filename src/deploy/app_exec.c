@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* app exec and console: a command in a running container, or in a fresh one of the live release. */
+#include "deploy/container.h"
 #include "deploy/operations.h"
 #include "deploy/output.h"
 #include "internal.h"
@@ -200,11 +201,16 @@ static int in_fresh(struct app_exec *x, struct deployment *d, struct target *t,
 		return -1;
 	}
 	CLEANUP_JSON json_t *body = fresh_body(x, &live, d->config->network);
-	docker_container_fini(&live);
-	if (docker_call(t->host->docker, "POST", path, body, 0, NULL, err) < 0) {
+	int result = docker_call(t->host->docker, "POST", path, body, 0, NULL, err);
+	if (result < 0) {
+		docker_container_fini(&live);
 		return -1;
 	}
-	int result = run_fresh(x, t, name, status, err);
+	result = secret_files_copy(t->host->docker, &live, t->host->docker, name, err);
+	docker_container_fini(&live);
+	if (result == 0) {
+		result = run_fresh(x, t, name, status, err);
+	}
 	struct error ignored = {0};
 	cancel_shield_begin();
 	if (docker_container_remove(t->host->docker, name, true, true, &ignored) < 0) {

@@ -42,7 +42,7 @@ static int create(struct run *r, struct target *t, const struct plan_step *s,
 	}
 	/* Only what Docker says it made is ours: the name may be another service's container. */
 	CLEANUP_FREE char *id = NULL;
-	int result = docker_container_run(t->host->docker, &spec, NULL, &id, seen, err);
+	int result = container_run(r->d, t, &spec, &id, seen, err);
 	if (id) {
 		strvec_push(&rt->created, id);
 	}
@@ -175,15 +175,19 @@ static int copy(struct run *r, struct target *t, const struct plan_step *s, stru
 	set_identity(body, t, s);
 	json_object_set_new(body, "NetworkingConfig",
 		json_pack("{s:{s:{}}}", "EndpointsConfig", r->d->config->network));
-	docker_container_fini(&from);
 	CLEANUP_STR struct str path = STR_INIT(STR_MAX_LINE);
 	str_add(&path, "/containers/create?name=");
 	http_escape(&path, s->name, false);
 	CLEANUP_JSON json_t *answer = NULL;
-	if (docker_call(t->host->docker, "POST", str_c(&path), body, 0, &answer, err) < 0) {
+	int result = docker_call(t->host->docker, "POST", str_c(&path), body, 0, &answer, err);
+	if (result == 0) {
+		strvec_push(&rt->created, json_str_at(answer, "Id", s->name));
+		result = secret_files_copy(from_host->docker, &from, t->host->docker, s->name, err);
+	}
+	docker_container_fini(&from);
+	if (result < 0) {
 		return error_wrap(err, "make container '%s' again", s->name);
 	}
-	strvec_push(&rt->created, json_str_at(answer, "Id", s->name));
 	return docker_container_start(t->host->docker, s->name, err);
 }
 

@@ -140,11 +140,15 @@ static int in_container(struct run *r, struct target *t, struct error *err)
 		.host = t->host->name,
 		.line = {STR_INIT(LINE_MAX_BYTES), STR_INIT(LINE_MAX_BYTES)},
 		.tail = STR_INIT(2 * TAIL_MAX_BYTES + LINE_MAX_BYTES)};
-	if (container_spec(r->d, t, &req, &spec, err) < 0 ||
-		docker_container_create(t->host->docker, &spec, NULL, err) < 0) {
+	CLEANUP_FREE char *id = NULL;
+	if (container_spec(r->d, t, &req, &spec, err) < 0) {
 		return -1;
 	}
-	int fd = docker_container_attach(t->host->docker, name, false, true, err);
+	int made = container_create(r->d, t, &spec, &id, err);
+	if (!id) {
+		return -1;
+	}
+	int fd = made < 0 ? -1 : docker_container_attach(t->host->docker, name, false, true, err);
 	int result = fd < 0 ? -1 : run_it(r, t, name, &o, fd, err);
 	if (fd >= 0) {
 		close(fd);

@@ -6,6 +6,7 @@
 #include "manifest/syntax.h"
 #include "util/digest.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Docker's json-file grows without end unless told; Kamal's default. */
@@ -147,11 +148,56 @@ int container_spec(struct deployment *d, const struct target *t,
 	if (command && container_command(command, &spec->cmd, err) < 0) {
 		return -1;
 	}
-	if (container_add_options(&role->options, spec, err) < 0) {
+	if (container_add_options(&role->options, spec, err) < 0 ||
+		secret_files_prepare(d->config, spec, err) < 0) {
 		return -1;
 	}
 	container_add_logging(&role->logging, spec);
 	return 0;
+}
+
+int container_check(const struct config *c, struct error *err)
+{
+	VEC_FOREACH (&c->roles, i) {
+		const struct config_role *role = &c->roles.p[i];
+		CLEANUP_DOCKER_SPEC struct docker_container_spec spec = {0};
+		strvec_copy(&spec.binds, &role->volumes);
+		if (container_add_options(&role->options, &spec, err) < 0 ||
+			secret_files_prepare(c, &spec, err) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int container_create(struct deployment *d, const struct target *t,
+	const struct docker_container_spec *spec, char **id, struct error *err)
+{
+	char *made = NULL;
+	int rc = docker_container_create(t->host->docker, spec, &made, err);
+
+	if (rc == 0) {
+		rc = secret_files_deliver(d, t->host->docker, made, err);
+	}
+	if (id) {
+		*id = made;
+	} else {
+		free(made);
+	}
+	return rc;
+}
+
+int container_run(struct deployment *d, const struct target *t,
+	const struct docker_container_spec *spec, char **id, struct docker_container *seen,
+	struct error *err)
+{
+	if (d->config->secret_files.len == 0) {
+		return docker_container_run(t->host->docker, spec, NULL, id, seen, err);
+	}
+	if (container_create(d, t, spec, id, err) < 0) {
+		return -1;
+	}
+	return docker_container_start(t->host->docker, *id, err);
 }
 
 /*

@@ -22,6 +22,11 @@ static void tell_secrets(struct deployment *d, struct plan *plan)
 				before ? "changed" : "is new");
 		}
 	}
+	for (size_t i = 0; i < live->env_digests.len; i++) {
+		if (!strmap_get(&now, live->env_digests.p[i].key)) {
+			strvec_pushf(&plan->notes, "secret %s is gone", live->env_digests.p[i].key);
+		}
+	}
 	strmap_fini(&now);
 }
 

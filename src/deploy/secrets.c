@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "internal.h"
 
+#include "deploy/container.h"
 #include "secrets/dotenv.h"
 #include "util/digest.h"
 
@@ -92,6 +93,9 @@ int deployment_load_secrets(struct deployment *d, enum secrets_need need, struct
 		}
 	}
 	int result = uses.len > 0 ? load(d, &uses, need, err) : 0;
+	if (result == 0 && need == SECRETS_ALL) {
+		result = container_check(d->config, err);
+	}
 	if (result == 0 && d->secrets_loaded == SECRETS_NONE) {
 		collect_ssh_keys(d);
 	}

@@ -68,6 +68,17 @@ static void pax_record(struct str *out, const char *key, const char *value)
 	str_addf(out, "%zu %s=%s\n", total, key, value);
 }
 
+/* A number that the header's field cannot hold. */
+static void pax_id(struct str *out, const char *key, uint32_t id)
+{
+	char digits[24];
+
+	if (id > ID_MAX_USTAR) {
+		snprintf(digits, sizeof(digits), "%lu", (unsigned long)id);
+		pax_record(out, key, digits);
+	}
+}
+
 static void pad(struct str *out, size_t n)
 {
 	static const char zeroes[TAR_BLOCK];
@@ -95,6 +106,8 @@ void tar_header(struct str *out, const struct tar_entry *e)
 		snprintf(digits, sizeof(digits), "%llu", (unsigned long long)size);
 		pax_record(&pax, "size", digits);
 	}
+	pax_id(&pax, "uid", e->uid);
+	pax_id(&pax, "gid", e->gid);
 	if (pax.len) {
 		const struct tar_entry head = {.mode = 0644, .size = pax.len, .mtime = e->mtime};
 		put_block(out, "PaxHeader", "", 'x', &head);

@@ -20,7 +20,6 @@ static const struct {
 	{"servers.*.healthcheck", NULL, "health checks of roles without proxy are"},
 	{"release.rollback_command", NULL, "rollback commands are"},
 	{"release.snapshot", NULL, "snapshots before a release are"},
-	{"secret_files", NULL, "secrets as files are"},
 	{"notify", NULL, "notifications are"},
 	{"proxy.driver", "traefik", "the traefik driver is"},
 	{"proxy.run.metrics_port", NULL, "metrics of the proxy are"},
