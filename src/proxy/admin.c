@@ -3,6 +3,7 @@
 
 #include "internal.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 char *proxy_path(const struct proxy *p, const char *relative)
@@ -29,7 +30,8 @@ void proxy_unprepare(struct proxy *p)
 	}
 }
 
-static int dial(struct proxy *p, const char *socket, struct error *err)
+/* *prepared: it was opened earlier, and may have been given up by the proxy meanwhile. */
+static int dial(struct proxy *p, const char *socket, bool *prepared, struct error *err)
 {
 	CLEANUP_FREE char *relative = xasprintf("run/%s", socket);
 	CLEANUP_FREE char *path = proxy_path(p, relative);
@@ -39,25 +41,35 @@ static int dial(struct proxy *p, const char *socket, struct error *err)
 		p->pending = NULL;
 		int fd = ssh_pending_wait(pending, &ignored);
 		if (fd >= 0) {
+			*prepared = true;
 			return fd;
 		}
 	}
+	*prepared = false;
 	return host_dial_unix(p->host, path, err);
+}
+
+static int exchange(struct proxy *p, const struct proxy_request *req,
+	const struct http_request *http, struct http_reply *reply, bool *prepared,
+	struct error *err)
+{
+	CLEANUP_FD int fd = dial(p, req->socket, prepared, err);
+	if (fd >= 0) {
+		return http_exchange(fd, http, req->timeout_ms, reply, err);
+	}
+	if (err->status == SSH_OPEN_PROHIBITED) {
+		error_hint(err, "the proxy is reached by its unix sockets: set "
+				"'AllowStreamLocalForwarding yes' in the server's sshd_config");
+	}
+	return error_wrap(err, "connect to the proxy");
 }
 
 int proxy_http(struct proxy *p, const struct proxy_request *req, struct http_reply *reply,
 	struct error *err)
 {
 	CLEANUP_STRMAP struct strmap headers = {0};
-	CLEANUP_FD int fd = dial(p, req->socket, err);
-	if (fd < 0) {
-		if (err->status == SSH_OPEN_PROHIBITED) {
-			error_hint(err,
-				"the proxy is reached by its unix sockets: set "
-				"'AllowStreamLocalForwarding yes' in the server's sshd_config");
-		}
-		return error_wrap(err, "connect to the proxy");
-	}
+	struct error first = {0};
+	bool prepared;
 	if (req->type) {
 		strmap_set(&headers, "Content-Type", req->type);
 	}
@@ -73,5 +85,14 @@ int proxy_http(struct proxy *p, const struct proxy_request *req, struct http_rep
 		.body = req->body,
 		.body_len = req->body_len};
 	reply->body.max = (size_t)1 << 20;
-	return http_exchange(fd, &http, req->timeout_ms, reply, err);
+	int rc = exchange(p, req, &http, reply, &prepared, &first);
+	/* caddy closes a connection that asks nothing for 10 s. */
+	if (rc < 0 && prepared && reply->status == 0 && first.kind != ERROR_INTERRUPTED &&
+		first.sys != ETIMEDOUT) {
+		return exchange(p, req, &http, reply, &prepared, err);
+	}
+	if (rc < 0) {
+		*err = first;
+	}
+	return rc;
 }
