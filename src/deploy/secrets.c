@@ -5,6 +5,7 @@
 #include "secrets/dotenv.h"
 #include "util/digest.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool has_secret(void *ctx, const char *name)
@@ -50,6 +51,61 @@ static void collect_ssh_keys(struct deployment *d)
 			vec_push(&d->ssh_keys, secret_ref(value));
 		}
 	}
+}
+
+/* Text of a private key: as it is, or in base64 (which CI systems keep on one line). NULL: none. */
+static struct secret *key_of_text(const char *text)
+{
+	CLEANUP_FREE char *packed = xcalloc(1, strlen(text) + 2);
+	size_t n = 0;
+	while (*text == ' ' || *text == '\n' || *text == '\r' || *text == '\t') {
+		text++;
+	}
+	if (str_starts(text, "-----BEGIN ")) {
+		n = strlen(text);
+		memcpy(packed, text, n);
+		packed[n] = '\n'; /* variables lose the last one; without it the key is no key */
+		struct secret *key = secret_new(packed, n + 1);
+		explicit_bzero(packed, n);
+		return key;
+	}
+	for (; *text; text++) {
+		if (!strchr(" \n\r\t", *text)) {
+			packed[n++] = *text;
+		}
+	}
+	size_t len = 0;
+	unsigned char *plain = digest_unbase64(packed, &len);
+	explicit_bzero(packed, n);
+	struct secret *key = plain && len > 11 && memcmp(plain, "-----BEGIN ", 11) == 0
+				     ? secret_new(plain, len)
+				     : NULL;
+	if (plain) {
+		explicit_bzero(plain, len);
+	}
+	free(plain);
+	return key;
+}
+
+/*
+ * $DEPLOY_SSH_KEY, for CI: it never touches the disk.  Taken out of the environment, so that hooks
+ * and the commands of secrets files do not get it.
+ */
+static int take_environment_key(struct deployment *d, struct error *err)
+{
+	const char *text = getenv("DEPLOY_SSH_KEY");
+	if (!text || !*text) {
+		return 0;
+	}
+	struct secret *key = key_of_text(text);
+	unsetenv("DEPLOY_SSH_KEY");
+	if (!key) {
+		error_set(err, ERROR_USAGE, "DEPLOY_SSH_KEY holds no private key");
+		return error_hint(err, "the text of a key file, or 'base64 -w0 FILE' of it");
+	}
+	ui_redact(d->ui, secret_reveal(key), secret_len(key));
+	vec_push(&d->ssh_keys, key);
+	return 0;
 }
 
 /* A command asks for no secret that it can do without: each may be a prompt of a password manager.
@@ -98,6 +154,7 @@ int deployment_load_secrets(struct deployment *d, enum secrets_need need, struct
 	}
 	if (result == 0 && d->secrets_loaded == SECRETS_NONE) {
 		collect_ssh_keys(d);
+		result = take_environment_key(d, err);
 	}
 	d->secrets_loaded = result == 0 ? need : d->secrets_loaded;
 	vec_fini(&all);

@@ -253,3 +253,22 @@ untouched() {
 	assert_stderr 'nosuch.invalid'
 	untouched
 }
+
+@test "a key from DEPLOY_SSH_KEY, plain or in base64, is used and never written" {
+	sed -i '/IdentityFile/d' "$CONFIG"
+	export TMPDIR=$BATS_TEST_TMPDIR/tmp XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache
+	mkdir "$TMPDIR" "$XDG_CACHE_HOME"
+	deploy_fails 4 exec -- true
+	DEPLOY_SSH_KEY="$(<"$BED/id_ed25519")" deploy_ok exec -- true
+	DEPLOY_SSH_KEY="$(base64 "$BED/id_ed25519")" deploy_ok push -v
+	refute_stderr "$(sed -n 3p "$BED/id_ed25519" | cut -c1-30)"
+	! grep -rqF "$(sed -n 3p "$BED/id_ed25519")" "$TMPDIR" "$XDG_CACHE_HOME" "$APP" || fail "written"
+	mkdir -p "$APP/.deploy/hooks"
+	printf '#!/bin/sh\necho "key: ${DEPLOY_SSH_KEY:-none}"\n' >"$APP/.deploy/hooks/pre-connect"
+	chmod +x "$APP/.deploy/hooks/pre-connect"
+	DEPLOY_SSH_KEY="$(base64 -w0 "$BED/id_ed25519")" deploy_ok push --force
+	grep -q "key: none" "$DEPLOY_STDOUT" "$DEPLOY_STDERR"
+	DEPLOY_SSH_KEY="no key" deploy_fails 2 exec -- true
+	assert_stderr "DEPLOY_SSH_KEY holds no private key"
+	refute_stderr "no key'"
+}
