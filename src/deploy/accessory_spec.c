@@ -217,6 +217,36 @@ static bool is_mounted(const struct docker_container_spec *spec, const char *tar
 	return strmap_get(&spec->tmpfs, target) != NULL;
 }
 
+static bool has_volume(const struct docker_container *c, const char *name, size_t len)
+{
+	VEC_FOREACH (&c->mounts, i) {
+		const struct docker_mount *m = &c->mounts.p[i];
+		if (m->type == DOCKER_MOUNT_VOLUME && m->source && strlen(m->source) == len &&
+			memcmp(m->source, name, len) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Docker gives a volume that is empty the content and the owner of the image's folder, when a
+ * container is made: taken from the program that still runs on it, it could not save any more.
+ */
+static void keep_as_they_are(const struct docker_container *old, struct docker_container_spec *spec)
+{
+	VEC_FOREACH (&spec->binds, i) {
+		const char *bind = spec->binds.p[i];
+		const char *target = strchr(bind, ':');
+		if (*bind != '/' && target && has_volume(old, bind, (size_t)(target - bind))) {
+			char *kept =
+				xasprintf("%s%cnocopy", bind, strchr(target + 1, ':') ? ',' : ':');
+			free(spec->binds.p[i]);
+			spec->binds.p[i] = kept;
+		}
+	}
+}
+
 /* An image that declares a volume which the manifest does not name has its data in one that
  * Docker made for the old container alone. */
 static void take_over_volumes(
@@ -229,6 +259,7 @@ static void take_over_volumes(
 			strvec_pushf(&spec->binds, "%s:%s", m->source, m->target);
 		}
 	}
+	keep_as_they_are(old, spec);
 }
 
 /* -- All of it -- */
