@@ -90,6 +90,18 @@ ERROR_CHECKED int operation_accessory_exec(struct deployment *d, const char *nam
 /* The database's own client on a terminal, else a shell. */
 ERROR_CHECKED int operation_accessory_console(
 	struct deployment *d, const char *name, int *exit_status, struct error *err);
+struct restore_options {
+	const char *id; /* or the beginning of one; NULL: the newest */
+	bool no_safety; /* without a backup of what is there */
+};
+/* verify: restores it into a scratch container, and says how much is there. */
+ERROR_CHECKED int operation_accessory_backup(
+	struct deployment *d, const char *name, bool verify, struct error *err);
+ERROR_CHECKED int operation_accessory_backups(
+	struct deployment *d, const char *name, struct error *err);
+/* Asks. */
+ERROR_CHECKED int operation_accessory_restore(struct deployment *d, const char *name,
+	const struct restore_options *options, struct error *err);
 /* Asks. data: with its volumes and folders. */
 ERROR_CHECKED int operation_accessory_remove(
 	struct deployment *d, const char *name, bool data, struct error *err);

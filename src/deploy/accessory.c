@@ -134,24 +134,32 @@ static int wait_by(struct target *t, const struct config_accessory *a, const cha
 	return health_wait(&req, err);
 }
 
+int accessory_wait_family(struct target *t, const struct config_accessory *a, const char *container,
+	struct error *err)
+{
+	const char *probe = family_probe(a);
+	struct config_health health = {
+		.kind = probe ? CONFIG_HEALTH_CMD : CONFIG_HEALTH_RUNNING,
+		.cmd = probe,
+		.interval_ms = 500,
+		.timeout_ms = 5000,
+	};
+	if (!probe && has_docker_health(t, container)) {
+		health.kind = CONFIG_HEALTH_DOCKER;
+	}
+	return wait_by(t, a, container, &health, err);
+}
+
 int accessory_wait(struct deployment *d, struct target *t, const struct config_accessory *a,
 	const char *container, struct error *err)
 {
-	const char *probe = family_probe(a);
-	struct config_health by_family = {
-		.kind = CONFIG_HEALTH_CMD, .cmd = probe, .interval_ms = 500, .timeout_ms = 5000};
-	struct config_health otherwise = {.kind = CONFIG_HEALTH_RUNNING, .interval_ms = 200};
 	ui_step(d->ui, t->host->name, "waiting for %s to be healthy", a->container);
 	if (a->has_health && wait_by(t, a, container, &a->health, err) < 0) {
 		return -1;
 	}
-	if (probe && (!a->has_health || a->health.kind == CONFIG_HEALTH_CMD)) {
-		return wait_by(t, a, container, &by_family, err);
-	}
-	if (!a->has_health && has_docker_health(t, container)) {
-		otherwise.kind = CONFIG_HEALTH_DOCKER;
-	}
-	return a->has_health ? 0 : wait_by(t, a, container, &otherwise, err);
+	/* A command may have asked the server that sets the data up. */
+	bool done = a->has_health && (a->health.kind != CONFIG_HEALTH_CMD || !family_probe(a));
+	return done ? 0 : accessory_wait_family(t, a, container, err);
 }
 
 /* -- Making one -- */

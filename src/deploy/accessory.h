@@ -50,6 +50,10 @@ ERROR_CHECKED int accessory_replace(struct deployment *d, struct target *t,
 ERROR_CHECKED int accessory_wait(struct deployment *d, struct target *t,
 	const struct config_accessory *a, const char *container, struct error *err);
 
+/* The same by the database's own program, else by its staying up: of a copy of it. */
+ERROR_CHECKED int accessory_wait_family(struct target *t, const struct config_accessory *a,
+	const char *container, struct error *err);
+
 /* -- accessory_spec.c -- */
 
 /* Fills the spec in and places its files. `old`: whose unnamed volumes are taken over, or NULL. */

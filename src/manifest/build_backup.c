@@ -50,6 +50,10 @@ static void build_kind(struct build *b, const struct node *n, struct config_acce
 		return;
 	}
 	a->backup.kind = (enum config_backup_kind)kind;
+	if (kind == CONFIG_BACKUP_MYSQL || kind == CONFIG_BACKUP_MARIADB) {
+		mistake(b, n, "kind: command, with mysqldump in 'command' and mysql in 'restore'",
+			"backups of kind '%s' are not supported yet", word);
+	}
 	if (kind == CONFIG_BACKUP_COMMAND && (!has(n, "command") || !has(n, "restore"))) {
 		mistake(b, n, "command: writes the backup to its output, restore: reads it",
 			"a backup by command needs 'command' and 'restore'");
@@ -82,6 +86,8 @@ static void build_to(struct build *b, const struct node *n, struct config_backup
 		out->to = arena_strndup(b->arena, rest, len);
 		out->folder = rest[len] != '\0' && out->place == CONFIG_BACKUP_S3 ? rest + len + 1
 										  : rest + len;
+		mistake(b, node_get(n, "to"), "to: server, or a folder here",
+			"backups to another server are not supported yet");
 	}
 	if (out->place == CONFIG_BACKUP_LOCAL && out->schedule != NULL) {
 		mistake(b, node_get(n, "schedule"), "to: server, ssh://.. or s3://..",

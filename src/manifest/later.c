@@ -14,7 +14,9 @@ static const struct {
 } keys[] = {
 	{"accessories.*.proxy", NULL, "accessories behind the proxy are"},
 	{"accessories.*.registry", NULL, "registries of accessories are"},
-	{"accessories.*.backup", NULL, "backups of accessories are"},
+	{"accessories.*.backup.schedule", NULL, "schedules of backups are"},
+	{"accessories.*.backup.key", NULL, "encrypted backups are"},
+	{"accessories.*.backup.s3", NULL, "backups to S3 are"},
 	{"servers.*.cron", NULL, "cron roles are"},
 	{"servers.*.order", "stop-first", "order 'stop-first' is"},
 	{"servers.*.healthcheck", NULL, "health checks of roles without proxy are"},

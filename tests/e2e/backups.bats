@@ -1,0 +1,188 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Backups of accessories, with a real PostgreSQL and a real Redis: nothing is lost, whatever fails.
+
+setup_file() {
+	load ../support/helpers
+	bed_up 2
+	"$E2E_SUPPORT/../../deploy/support/image" postgres:15 redis:7
+}
+
+teardown_file() { bed_down; }
+
+setup() {
+	load ../support/helpers
+	service_repo "bak$BATS_TEST_NUMBER" h1
+	DIR=/home/deploy/.deploy/$SERVICE/backups
+}
+
+teardown() {
+	e2e_report
+	[[ ! -e $APP/deploy.yml ]] || deploy_run -y accessory remove --data all
+	service_forget
+}
+
+postgres() { # LINE of backup:
+	manifest_add "accessories:" "  db:" "    image: postgres:15" "    host: h2" \
+		"    env: {clear: {POSTGRES_DB: shop}, secret: [POSTGRES_PASSWORD]}" \
+		"    volumes: ['${SERVICE}_db:/var/lib/postgresql/data']" "    backup: $1"
+	secrets_file POSTGRES_PASSWORD=sesame-open
+	deploy_ok accessory boot db
+}
+
+sql() { deploy_ok accessory exec db -- psql -U postgres shop -qtAXc "$1" && cat "$DEPLOY_STDOUT"; }
+newest() { testbed exec h2 sh -c "ls $DIR/db/*.data | tail -n 1"; }
+count() { testbed exec h2 sh -c "ls $DIR/db | grep -c '$1\$' || true"; }
+
+@test "a backup of PostgreSQL is listed, verified and restored, and a safety backup comes first" {
+	postgres "{}"
+	sql "create table t as select generate_series(1, 1000) as n"
+	deploy_ok accessory backup db --verify
+	assert_stderr "verified: 1 tables, 1000 rows"
+	assert_containers h2 "scratch" 0
+	# Where it lies: nobody else's to read, its checksum beside it.
+	assert_equal "$(testbed exec h2 stat -c '%a %U' "$DIR/db")" "700 deploy"
+	assert_equal "$(testbed exec h2 stat -c '%a' "$(newest)")" 600
+	deploy_ok accessory backups --json
+	assert_equal "$(jq -r .sha256 "$DEPLOY_STDOUT")" "$(testbed exec h2 sha256sum "$(newest)" | cut -d' ' -f1)"
+	assert_equal "$(jq -r .size "$DEPLOY_STDOUT")" "$(testbed exec h2 stat -c %s "$(newest)")"
+	sql "delete from t where n > 10; create table later ()"
+	deploy_fails 2 accessory restore db
+	deploy_ok -y accessory restore db
+	assert_stderr "what was there is backup"
+	assert_stderr "restored from .*: 1 tables, 1000 rows"
+	assert_equal "$(sql 'select count(*) from t')" 1000
+	deploy_ok accessory backups db
+	assert_stdout "before the restore of"
+	# Back to what was there before the restore, by its name.
+	deploy_ok -y accessory restore db "$(awk '/before the restore/ {print $3}' "$DEPLOY_STDOUT")"
+	assert_equal "$(sql 'select count(*) from t')" 10
+	assert_equal "$(sql "select count(*) from pg_database where datname like 'shop%'")" 1
+}
+
+@test "a restore goes on though clients are connected, and they may come again" {
+	postgres "{}"
+	sql "create table t as select 1 as n"
+	deploy_ok accessory backup db
+	sql "insert into t values (2)"
+	docker_on h2 exec -d "$SERVICE-db" psql -U postgres shop -c "select pg_sleep(600)"
+	deploy_ok -y accessory restore db
+	assert_equal "$(sql 'select count(*) from t')" 1
+}
+
+@test "a bit that fell over is told, and the database is left alone" {
+	postgres "{}"
+	sql "create table t as select generate_series(1, 1000) as n"
+	deploy_ok accessory backup db
+	sql "insert into t values (0)"
+	testbed exec h2 sh -c "f=$(newest); b=\$(dd if=\$f bs=1 skip=2000 count=1 2>/dev/null | od -An -tu1); \
+		printf \"\\\\\$(printf %03o \$((b ^ 1)))\" | dd of=\$f bs=1 seek=2000 conv=notrunc 2>/dev/null"
+	deploy_fails 5 -y accessory restore db
+	assert_stderr "is damaged: its checksum is not the one that was written"
+	assert_equal "$(sql 'select count(*) from t')" 1001
+	# Nor was a safety backup made for nothing.
+	assert_equal "$(count .json)" 1
+}
+
+@test "a full disk fails the backup with its reason, and leaves the others" {
+	postgres "{}"
+	sql "create table t as select md5(n::text) || md5((n + 1)::text) as x from generate_series(1, 200000) as n"
+	deploy_ok accessory backup db
+	# A small disk, with the backup that is there on it.
+	testbed exec h2 sh -c "mv $DIR/db $DIR/db.aside && mkdir $DIR/db && mount -t tmpfs -o size=1m tmpfs $DIR/db && chown deploy: $DIR/db"
+	deploy_fails 5 accessory backup db
+	assert_stderr "No space left on device"
+	assert_equal "$(testbed exec h2 ls -A "$DIR/db" | wc -l)" 0
+	testbed exec h2 sh -c "umount $DIR/db && rmdir $DIR/db && mv $DIR/db.aside $DIR/db"
+	deploy_ok accessory backups db
+	assert_equal "$(grep -c db "$DEPLOY_STDOUT")" 1
+}
+
+@test "a restore that is killed loses nothing, and the next one works" {
+	postgres "{}"
+	sql "create table t as select md5(n::text) as x from generate_series(1, 300000) as n"
+	deploy_ok accessory backup db
+	sql "delete from t where x like 'a%'"
+	local before
+	before=$(sql "select count(*) from t")
+	deploy_start -y accessory restore db --no-safety
+	deploy_await "restoring"
+	# Two at once: the second one is told who is there.
+	(cd "$APP" && deploy_env "$DEPLOY_BIN" -y accessory restore db) 2>"$(e2e_tmp)/second" && fail "two restores at once"
+	grep -q "lock" "$(e2e_tmp)/second"
+	deploy_signal -9
+	deploy_wait
+	case $(sql "select count(*) from t") in
+	"$before" | 300000) ;;
+	*) fail "neither what was there nor what was restored" ;;
+	esac
+	deploy_ok -y --lock-wait=60 accessory restore db
+	assert_equal "$(sql 'select count(*) from t')" 300000
+	assert_equal "$(sql "select count(*) from pg_database where datname like 'shop%'")" 1
+}
+
+@test "a server that is cut off in the middle of a backup is told, and no half backup is listed" {
+	postgres "{}"
+	sql "create table t as select md5(n::text) as x from generate_series(1, 1000000) as n"
+	deploy_ok accessory backup db
+	testbed netem h2 100ms
+	deploy_start accessory backup db
+	deploy_await "backing up"
+	sleep 1
+	testbed net-cut h2
+	deploy_wait
+	testbed net-restore h2
+	testbed netem h2 off
+	refute assert_equal "$DEPLOY_STATUS" 0
+	assert_stderr "h2"
+	deploy_ok accessory backups db
+	assert_equal "$(grep -c db "$DEPLOY_STDOUT")" 1
+	deploy_ok --lock-wait=60 accessory backup db
+	assert_equal "$(count .json)" 2
+	assert_equal "$(testbed exec h2 sh -c "ls -A $DIR/db | grep -c part || true")" 0
+}
+
+@test "a backup of Redis is restored whole, also into its append-only file" {
+	manifest_add "accessories:" "  redis:" "    image: redis:7" "    host: h1" \
+		"    cmd: redis-server --appendonly yes" "    volumes: ['${SERVICE}_redis:/data']" \
+		"    backup: {to: ./backups}"
+	deploy_ok accessory boot redis
+	deploy_ok accessory exec redis -- redis-cli mset a 1 b 2
+	deploy_ok accessory backup redis --verify
+	assert_stderr "verified: 2 keys"
+	# On this machine, and not there.
+	assert_equal "$(find "$APP/backups" -name '*.data' | wc -l)" 1
+	refute testbed exec h1 test -e "$DIR"
+	deploy_ok accessory exec redis -- redis-cli mset a 3 c 4
+	deploy_ok -y accessory restore redis
+	assert_stderr "restored from .*: 2 keys"
+	deploy_ok accessory restart redis
+	deploy_ok accessory exec redis -- redis-cli mget a b c
+	assert_equal "$(tr '\n' ' ' <"$DEPLOY_STDOUT")" "1 2  "
+	deploy_ok accessory exec redis -- redis-cli set d 5
+	assert_stdout OK
+	assert_containers h1 scratch 0
+}
+
+@test "a backup by commands; older ones go after their days, and never the newest" {
+	manifest_add "accessories:" "  files:" "    image: redis:7" "    host: h1" \
+		"    volumes: ['${SERVICE}_files:/data']" \
+		"    backup: {command: 'tar -C /data -cf - .', restore: 'tar -C /data -xf -', verify: 'cat /data/x', keep: 7}"
+	deploy_ok accessory boot files
+	deploy_ok accessory exec files -- sh -c 'echo one >/data/x'
+	deploy_ok accessory backup files
+	deploy_ok accessory exec files -- sh -c 'echo two >/data/x'
+	# As if it had been made ten days ago.
+	testbed exec h1 sh -c "sed -i 's/\"time\": *\"[^\"]*\"/\"time\":\"2020-01-01T00:00:00.000Z\"/' $DIR/files/*.json"
+	deploy_ok -y accessory restore files --no-safety
+	assert_stderr "restored from .*: one"
+	deploy_ok accessory backup files
+	assert_equal "$(testbed exec h1 sh -c "ls $DIR/files/*.data | wc -l")" 1
+	deploy_ok accessory backups files
+	refute_stdout 2020
+	# A command that fails is told with its words, and is no backup.
+	manifest_edit "s/tar -C .data -cf - ./echo no such thing >\&2; exit 3/"
+	deploy_fails 5 accessory backup files
+	assert_stderr "no such thing"
+	assert_equal "$(testbed exec h1 sh -c "ls $DIR/files/*.data | wc -l")" 1
+}
