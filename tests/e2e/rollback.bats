@@ -244,3 +244,26 @@ serves() { # N
 	deploy_ok rollback
 	assert_equal "$(cat "$BATS_TEST_TMPDIR/hooks")" "post-rollback $v1 rollback"
 }
+
+@test "a rollback that is killed is mended by the next one" {
+	local h
+	push_version 1
+	push_version 2
+	traffic_start "version 1" "version 2"
+	deploy_start rollback
+	deploy_await "starting|waiting for" 20
+	deploy_signal -9
+	deploy_wait
+	deploy_ok status
+	deploy_ok rollback
+	traffic_stop
+	serves 1
+	for h in h1 h2; do
+		assert_containers "$h" "^$SERVICE-web" 1 running
+		assert_containers "$h" "^$SERVICE" 2
+	done
+	deploy_ok lock status
+	assert_stdout "^free$"
+	deploy_ok status
+	refute_stdout "drift"
+}

@@ -163,10 +163,10 @@ traffic_start() {
 	for h in ${TRAFFIC_HOSTS:-$(testbed hosts | awk '{print $2}')}; do
 		urls+=("http://$h")
 	done
-	common+=(--timeout 30000 --host-header "$VHOST" --path '/:9' --path '/slow?ms=800:1')
-	load_start --rate 160 "${common[@]}" "${urls[@]}"
+	common+=(--timeout 30000 --host-header "$VHOST" --path '/:9' --path "/slow?ms=${TRAFFIC_SLOW_MS:-800}:1")
+	load_start --rate "${TRAFFIC_RATE:-160}" "${common[@]}" "${urls[@]}"
 	TRAFFIC=("$LOAD_PID $LOAD_DIR")
-	load_start --rate 40 --close "${common[@]}" "${urls[@]}"
+	load_start --rate $((${TRAFFIC_RATE:-160} / 4)) --close "${common[@]}" "${urls[@]}"
 	TRAFFIC+=("$LOAD_PID $LOAD_DIR")
 }
 
