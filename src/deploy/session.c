@@ -50,7 +50,8 @@ static int open_target(struct deployment *d, struct target *t, void *ctx, struct
 	if (lock) {
 		o->waited_ms = clock_mono_ms() - begun;
 	}
-	return result == 0 && o->lock ? observe_check_proxy(d, t, err) : result;
+	bool ask = o->lock && target_proxied(d, t);
+	return result == 0 && ask ? observe_check_proxy(d, t, err) : result;
 }
 
 static int look_again(struct deployment *d, struct target *t, void *ctx, struct error *err)
