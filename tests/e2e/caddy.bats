@@ -22,6 +22,10 @@ teardown() { proxy_teardown; }
 
 @test "switches under load lose no request on fresh connections" { switches_without_loss --close; }
 
+@test "a stream goes on over the switch, and ends with its container after drain_timeout" {
+	stream_over_the_switch
+}
+
 @test "two services share the proxy by host name" { two_services_by_host; }
 
 @test "two services share a host name by path, stripped or not" { two_services_by_path; }

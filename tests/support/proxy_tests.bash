@@ -40,6 +40,27 @@ switches_without_loss() {
 	assert_serves "version 2" "http://$H1_IP/" "$V"
 }
 
+# A stream is a request in flight on the old container: the switch does not touch it, the drain waits
+# for it, and when that is over the container ends it.
+stream_over_the_switch() {
+	local out=$BATS_TEST_TMPDIR/stream pid status=0 seen
+	echo 'drain_timeout: 4' >>"$APP/deploy.yml"
+	deploy_ok push
+	curl -sN -m 120 -H "Host: $V" "http://$H1_IP/stream" >"$out" &
+	pid=$!
+	eventually 20 test -s "$out"
+	app_commit "Version 2" version.txt="version 2"
+	deploy_ok push
+	assert_stderr "1 request.s. were still in flight after 4 s"
+	wait "$pid" || status=$?
+	assert_equal "$status" 0 "how the stream ended"
+	# A tick each 100 ms: those of the drain came, and the application's own end of the stream.
+	seen=$(grep -c '^event: tick' "$out")
+	[[ $seen -gt 30 ]] || fail "$seen ticks only"
+	assert_equal "$(grep -c '^event: end' "$out")" 1 "ends of the stream"
+	assert_serves "version 2" "http://$H1_IP/" "$V"
+}
+
 # The application of another service on h1, in $OTHER.
 other_app() { # NAME OPTION...
 	OTHER=$BATS_TEST_TMPDIR/$1
