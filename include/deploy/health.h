@@ -16,7 +16,8 @@ struct health_request {
 	const char *container; /* its name */
 	const char *network;   /* whose address is asked */
 	const struct config_health *health;
-	int deadline_ms;                     /* of the whole watch */
+	bool docker_too; /* CONFIG_HEALTH_RUNNING: where the image has a HEALTHCHECK, that counts */
+	int deadline_ms; /* of the whole watch */
 	int readiness_delay_ms;              /* for CONFIG_HEALTH_RUNNING */
 	const struct docker_container *seen; /* how it was right after its start; or NULL */
 	const atomic_bool *abandon; /* set: give up (ERROR_INTERRUPTED), another one failed */

@@ -12,15 +12,31 @@
 
 #include <jansson.h>
 
-/* In the order in which they run; between two phases all hosts wait for each other. */
+/*
+ * In the order in which they run; between two phases all hosts wait for each other.
+ *
+ * Where roles without proxy (workers) come, and why.  Promise 1 is that nothing moves before every
+ * new container has proved itself.  So a worker that may run beside its old one (start-first)
+ * starts and is watched before the switch, once the candidates of the primary role are healthy on
+ * every host; its old one is stopped after the record.  A worker of which there may be only one
+ * (stop-first) cannot be proved beside its old one: its container is made ready before the switch,
+ * which finds most mistakes, and takes the old one's place after the switch, so that users are
+ * served by the new release while a long job of the old one ends.  When one fails there, everything
+ * goes back: traffic, then workers.  Where no old one runs there is nothing to wait for, and
+ * stop-first is start-first.
+ */
 enum plan_phase {
 	PLAN_MEND, /* what an interrupted run left, and drift */
 	PLAN_BUILD,
 	PLAN_TRANSFER,
 	PLAN_BOOT,    /* network, proxy, accessories that are missing */
 	PLAN_RELEASE, /* release command */
-	PLAN_START,   /* candidates, until healthy */
+	PLAN_START,   /* candidates of the primary role and of those behind the proxy, until healthy
+		       */
+	PLAN_WORKERS, /* those of the other roles */
 	PLAN_SWITCH,
+	PLAN_REPLACE, /* stop-first roles: the old ones stopped, the new ones started; cron's jobs
+		       */
 	PLAN_RECORD,
 	PLAN_RETIRE, /* drain, then stop and keep */
 	PLAN_PRUNE,
@@ -41,9 +57,12 @@ enum plan_step_kind {
 	STEP_ACCESSORY, /* boot `accessory` */
 	STEP_COMMAND,   /* the release command */
 	STEP_CREATE,    /* create and start a candidate */
+	STEP_PREPARE,   /* create it, not started yet */
+	STEP_LAUNCH,    /* start what was prepared */
 	STEP_REVIVE,    /* rollback: start a retired container as a candidate */
 	STEP_CLONE,     /* rollback: it is gone; made again as a copy of container `from` */
 	STEP_SWITCH,    /* traffic to `names` */
+	STEP_SCHEDULE,  /* the server's cron runs `names` from now on, and nothing else of ours */
 	STEP_RECORD,
 	STEP_RETIRE, /* wait for its requests, stop, keep */
 	STEP_REMOVE_IMAGE,
@@ -58,7 +77,9 @@ struct plan_step {
 	char *name;  /* container, image or network */
 	char *from;  /* STEP_CLONE */
 	size_t from_host;
-	struct strvec names; /* STEP_ROUTES, STEP_SWITCH: containers that get the traffic */
+	bool stands;         /* STEP_CLONE: it is not started, cron does that */
+	struct strvec names; /* STEP_ROUTES, STEP_SWITCH: containers that get the traffic;
+				STEP_SCHEDULE */
 	const struct config_role *role;
 	const struct config_accessory *accessory; /* STEP_ACCESSORY */
 	int replica;
@@ -72,6 +93,7 @@ VEC_TYPE(plan_steps, struct plan_step);
 
 struct plan_container {
 	char *name, *id, *image_id, *kind, *role, *release_id, *digest;
+	char *cron; /* its schedule: cron starts it, nobody else does; NULL: no such one */
 	long release;
 	int replica;
 	bool running;
@@ -101,8 +123,9 @@ struct plan_host {
 	bool network;
 	bool proxy_running;
 	bool routes_there, routes_edited, maintenance;
-	struct strvec routes;  /* containers that the proxy sends this service's traffic to */
-	struct strmap digests; /* role -> digest that a container would get now */
+	struct strvec routes;   /* containers that the proxy sends this service's traffic to */
+	struct strvec schedule; /* containers that cron starts */
+	struct strmap digests;  /* role -> digest that a container would get now */
 	struct plan_accessories accessories; /* that the command is about */
 };
 VEC_TYPE(plan_hosts, struct plan_host);

@@ -268,6 +268,9 @@ void config_host_env(const struct config *c, const struct config_role *role, con
 	struct config_env *out);
 void config_env_fini(struct config_env *env);
 
+/* Its containers on a host: replicas, or one for each entry of `cron`. */
+int config_role_containers(const struct config_role *role);
+
 /* Every host of every role, once, in order of first appearance. Borrowed entries. */
 VEC_TYPE(config_host_ptrs, const struct config_host *);
 void config_all_hosts(const struct config *c, struct config_host_ptrs *out);

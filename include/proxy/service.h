@@ -59,8 +59,9 @@ struct proxy_service {
 	const char *maintenance_message; /* plain text, or NULL: a default */
 };
 
-/* Fills it in from the manifest (no upstreams, no secrets). Borrows from `c`. */
-void proxy_service_init(struct proxy_service *s, const struct config *c);
+/* Fills it in from the manifest (no upstreams, no secrets); `p`: of the role. Borrows from both. */
+void proxy_service_init(
+	struct proxy_service *s, const struct config *c, const struct config_proxy *p);
 void proxy_service_fini(struct proxy_service *s);
 
 /* "<service>" or "<service>@<destination>": the fragment's name. The caller frees. */

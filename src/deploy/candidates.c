@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long a container of a role without a proxy may take. */
-#define UNPROXIED_DEADLINE_MS 30000
+/* Beyond readiness_delay, where that is all that is waited for. */
+#define READY_MARGIN_MS 15000
 
 /* Of the 2 s that Ctrl-C has to end in. */
 #define HURRY_MS 1000
@@ -42,9 +42,10 @@ static int create(struct run *r, struct target *t, const struct plan_step *s,
 	}
 	/* Only what Docker says it made is ours: the name may be another service's container. */
 	CLEANUP_FREE char *id = NULL;
-	int result = container_run(r->d, t, &spec, &id, seen, err);
+	int result = s->kind == STEP_PREPARE ? container_create(r->d, t, &spec, &id, err)
+					     : container_run(r->d, t, &spec, &id, seen, err);
 	if (id) {
-		strvec_push(&rt->created, id);
+		strvec_push(s->role->proxied ? &rt->created : &rt->workers, id);
 	}
 	return result;
 }
@@ -57,7 +58,8 @@ int candidates_check_names(struct run *r, struct target *t, struct error *err)
 	struct docker_container *found = xcalloc(r->plan->steps.len + 1, sizeof(*found));
 	VEC_FOREACH (&r->plan->steps, i) {
 		const struct plan_step *s = &r->plan->steps.p[i];
-		if (s->kind == STEP_CREATE && &r->d->targets[s->host] == t) {
+		if ((s->kind == STEP_CREATE || s->kind == STEP_PREPARE) &&
+			&r->d->targets[s->host] == t) {
 			items[n] = (struct docker_lookup){
 				.kind = DOCKER_LOOKUP_CONTAINER, .name = s->name, .out = &found[n]};
 			n++;
@@ -181,14 +183,15 @@ static int copy(struct run *r, struct target *t, const struct plan_step *s, stru
 	CLEANUP_JSON json_t *answer = NULL;
 	int result = docker_call(t->host->docker, "POST", str_c(&path), body, 0, &answer, err);
 	if (result == 0) {
-		strvec_push(&rt->created, json_str_at(answer, "Id", s->name));
+		strvec_push(s->role->proxied ? &rt->created : &rt->workers,
+			json_str_at(answer, "Id", s->name));
 		result = secret_files_copy(from_host->docker, &from, t->host->docker, s->name, err);
 	}
 	docker_container_fini(&from);
 	if (result < 0) {
 		return error_wrap(err, "make container '%s' again", s->name);
 	}
-	return docker_container_start(t->host->docker, s->name, err);
+	return s->stands ? 0 : docker_container_start(t->host->docker, s->name, err);
 }
 
 /* *seen gets how it is right after its start, when that comes along with it. */
@@ -198,33 +201,38 @@ static int start(struct run *r, struct target *t, const struct plan_step *s,
 	if (run_may_go_on(r, err) < 0) {
 		return -1;
 	}
-	ui_step(r->d->ui, t->host->name, "starting %s", s->name);
-	if (s->kind == STEP_CREATE) {
+	struct run_target *rt = run_target_of(r, t);
+	ui_step(r->d->ui, t->host->name, "%s %s",
+		s->kind == STEP_PREPARE ? "making ready" : "starting", s->name);
+	if (s->kind == STEP_CREATE || s->kind == STEP_PREPARE) {
 		return create(r, t, s, seen, err);
 	}
 	if (s->kind == STEP_CLONE) {
 		return copy(r, t, s, err);
 	}
-	strvec_push(&run_target_of(r, t)->revived, s->name);
+	if (s->kind == STEP_LAUNCH) {
+		return docker_container_start(t->host->docker, s->name, err);
+	}
+	strvec_push(s->role->proxied ? &rt->revived : &rt->revived_workers, s->name);
 	return container_revive(t->host->docker, s->name, r->d->config->network, seen, err);
 }
 
 static int watch(struct run *r, struct target *t, const struct plan_step *s,
 	const struct docker_container *seen, struct error *err)
 {
-	static const struct config_health running = {.kind = CONFIG_HEALTH_RUNNING};
 	const struct config *c = r->d->config;
-	int deadline = s->role->proxy ? s->role->proxy->deploy_timeout_ms : UNPROXIED_DEADLINE_MS;
+	int deadline = s->role->proxied ? s->role->proxy->deploy_timeout_ms : c->deploy_timeout_ms;
 	/* To be running for longer than the watch lasts would be never. */
-	bool runs_only = !s->role->proxy || s->role->proxy->health.kind == CONFIG_HEALTH_RUNNING;
-	if (runs_only && deadline < c->readiness_delay_ms + UNPROXIED_DEADLINE_MS / 2) {
-		deadline = c->readiness_delay_ms + UNPROXIED_DEADLINE_MS / 2;
+	if (s->role->health.kind == CONFIG_HEALTH_RUNNING &&
+		deadline < c->readiness_delay_ms + READY_MARGIN_MS) {
+		deadline = c->readiness_delay_ms + READY_MARGIN_MS;
 	}
 	struct health_request req = {
 		.host = t->host,
 		.container = s->name,
 		.network = c->network,
-		.health = s->role->proxy ? &s->role->proxy->health : &running,
+		.health = &s->role->health,
+		.docker_too = !s->role->proxied,
 		.deadline_ms = deadline,
 		.readiness_delay_ms = c->readiness_delay_ms,
 		.seen = seen,
@@ -261,6 +269,7 @@ struct bringing {
 	struct target *t;
 	const struct plan_step **steps;
 	size_t n;
+	bool proxied;                  /* the proxy is prepared, and asked, beside them */
 	struct docker_container *seen; /* each, right after its start */
 	sem_t tried;                   /* posted once all were started, or one was not */
 	bool started;                  /* all; to be read behind that */
@@ -292,7 +301,9 @@ static int start_and_watch(struct bringing *b, struct error *err)
 			       ? health_add_logs(b->t->host, b->steps[done]->name, err)
 			       : -1;
 	}
-	pool_run(b->n, b->n, watch_one, b);
+	if (b->n > 0) {
+		pool_run(b->n, b->n, watch_one, b);
+	}
 	int result = 0;
 	for (size_t i = 0; i < b->n; i++) {
 		/* A sibling that only gave up waiting says less than the one that failed. */
@@ -323,7 +334,7 @@ static void bring_up(void *ctx, size_t lane)
 	size_t slot = b->n + lane;
 	if (lane == 0) {
 		b->results[slot] = start_and_watch(b, &b->errors[slot]);
-	} else if (b->t->seen.proxy) {
+	} else if (b->proxied) {
 		b->results[slot] = traffic_prepare(b->r, b->t, &b->errors[slot]);
 		if (b->results[slot] == 0) {
 			look_through_proxy(b);
@@ -334,12 +345,17 @@ static void bring_up(void *ctx, size_t lane)
 	}
 }
 
-static size_t start_steps(struct run *r, const struct target *t, const struct plan_step **steps)
+/* Of a phase; those that are only made (PREPARE, a copied job) when `made`, else those that run. */
+static size_t start_steps(struct run *r, const struct target *t, enum plan_phase phase, bool made,
+	const struct plan_step **steps)
 {
 	size_t n = 0;
 	VEC_FOREACH (&r->plan->steps, i) {
 		const struct plan_step *s = &r->plan->steps.p[i];
-		if (s->phase == PLAN_START && &r->d->targets[s->host] == t) {
+		bool starts = s->kind == STEP_CREATE || s->kind == STEP_REVIVE ||
+			      s->kind == STEP_LAUNCH || (s->kind == STEP_CLONE && !s->stands);
+		bool ours = starts || s->kind == STEP_PREPARE || s->kind == STEP_CLONE;
+		if (s->phase == phase && ours && starts == !made && &r->d->targets[s->host] == t) {
 			steps[n++] = s;
 		}
 	}
@@ -376,12 +392,13 @@ static int both(struct bringing *b, void (*fn)(void *ctx, size_t lane), struct e
 	return result;
 }
 
-static int bring_all_up(struct run *r, struct target *t, const struct plan_step **steps, size_t n,
-	struct error *err)
+static int bring_all_up(struct run *r, struct target *t, enum plan_phase phase,
+	const struct plan_step **steps, size_t n, struct error *err)
 {
 	struct bringing b = {.r = r, .t = t, .steps = steps, .n = n};
-	b.seen = xcalloc(n, sizeof(*b.seen));
-	b.through_proxy = xcalloc(n, sizeof(*b.through_proxy));
+	b.proxied = phase == PLAN_START && t->seen.proxy;
+	b.seen = xcalloc(n + 1, sizeof(*b.seen));
+	b.through_proxy = xcalloc(n + 1, sizeof(*b.through_proxy));
 	b.errors = xcalloc(n + 2, sizeof(*b.errors));
 	b.results = xcalloc(n + 2, sizeof(*b.results));
 	sem_init(&b.tried, 0, 0);
@@ -400,18 +417,32 @@ static int bring_all_up(struct run *r, struct target *t, const struct plan_step 
 	return result;
 }
 
-int candidates_start(struct deployment *d, struct target *t, void *run, struct error *err)
+/* What is not started yet. */
+static int make_each(struct run *r, struct target *t, const struct plan_step **steps, size_t n,
+	struct error *err)
 {
-	struct run *r = run;
+	for (size_t i = 0; i < n; i++) {
+		if (start(r, t, steps[i], NULL, err) < 0) {
+			return err->kind == ERROR_REMOTE
+				       ? health_add_logs(t->host, steps[i]->name, err)
+				       : -1;
+		}
+	}
+	return 0;
+}
+
+int candidates_start(struct run *r, struct target *t, enum plan_phase phase, struct error *err)
+{
 	const struct plan_step **steps = xcalloc(r->plan->steps.len + 1, sizeof(*steps));
-	size_t n = start_steps(r, t, steps);
-	int result = 0;
-	(void)d;
-	if (n > 0) {
-		result = bring_all_up(r, t, steps, n, err);
+	size_t n = start_steps(r, t, phase, true, steps);
+	int result = make_each(r, t, steps, n, err);
+	if (result == 0) {
+		n = start_steps(r, t, phase, false, steps);
+		result = bring_all_up(r, t, phase, steps, n, err);
 	}
 	if (result == 0 && n > 0) {
-		ui_done(r->d->ui, t->host->name, "%zu container%s healthy", n, n == 1 ? "" : "s");
+		ui_done(r->d->ui, t->host->name, "%zu %s%s healthy", n,
+			phase == PLAN_START ? "container" : "worker", n == 1 ? "" : "s");
 	}
 	if (result < 0) {
 		atomic_store(&r->abandon, true);
@@ -425,7 +456,7 @@ static int drain_back(struct run *r, struct target *t)
 {
 	struct run_target *rt = run_target_of(r, t);
 	bool hurry = r->release.outcome == RELEASE_INTERRUPTED;
-	int limit_ms = hurry ? HURRY_MS : r->d->config->proxy.drain_timeout_ms;
+	int limit_ms = hurry ? HURRY_MS : target_proxy(r->d, t)->drain_timeout_ms;
 	CLEANUP_STRVEC struct strvec names = {0};
 	struct error failed = {0};
 	int left = 0;
@@ -456,7 +487,7 @@ int candidates_undo(struct deployment *d, struct target *t, void *run, struct er
 {
 	struct run *r = run;
 	struct run_target *rt = run_target_of(r, t);
-	int result = 0;
+	int result = workers_undo(r, t, err);
 	if (may_serve(rt, t)) {
 		return error_set(err, ERROR_REMOTE,
 			"the new containers may still have traffic; the next command mends that");
@@ -467,7 +498,7 @@ int candidates_undo(struct deployment *d, struct target *t, void *run, struct er
 			"%d request(s) are in flight on the new containers: the next command "
 			"removes these",
 			left);
-		return 0;
+		return result;
 	}
 	VEC_FOREACH (&rt->created, i) {
 		if (docker_container_remove(t->host->docker, rt->created.p[i], true, true, err) <

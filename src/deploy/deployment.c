@@ -51,15 +51,27 @@ bool target_has_role(const struct target *t, const struct config_role *role)
 	return role_has_host(role, t->address->name);
 }
 
-bool target_proxied(const struct deployment *d, const struct target *t)
+/* One at most: the manifest allows no more. */
+static const struct config_role *proxied_role(const struct deployment *d, const struct target *t)
 {
 	VEC_FOREACH (&d->config->roles, i) {
 		const struct config_role *role = &d->config->roles.p[i];
 		if (role->proxied && (t->left || target_has_role(t, role))) {
-			return true;
+			return role;
 		}
 	}
-	return false;
+	return NULL;
+}
+
+bool target_proxied(const struct deployment *d, const struct target *t)
+{
+	return proxied_role(d, t) != NULL;
+}
+
+const struct config_proxy *target_proxy(const struct deployment *d, const struct target *t)
+{
+	const struct config_role *role = proxied_role(d, t);
+	return role ? role->proxy : &d->config->proxy;
 }
 
 static int check_rootless(const struct deployment *d, const struct target *t, struct error *err)

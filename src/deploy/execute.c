@@ -31,7 +31,10 @@ void run_fini(struct run *r)
 {
 	for (size_t i = 0; i < r->d->n; i++) {
 		strvec_fini(&r->targets[i].created);
+		strvec_fini(&r->targets[i].workers);
 		strvec_fini(&r->targets[i].revived);
+		strvec_fini(&r->targets[i].revived_workers);
+		strvec_fini(&r->targets[i].halted);
 		proxy_service_fini(&r->targets[i].service);
 		proxy_counts_fini(&r->targets[i].counts);
 		free(r->targets[i].message);
@@ -294,6 +297,7 @@ int run_prune(struct deployment *d, struct target *t, void *run, struct error *e
 
 struct group {
 	struct run *r;
+	enum plan_phase phase;
 	size_t first, end;
 };
 
@@ -304,15 +308,15 @@ static int start_group(struct deployment *d, struct target *t, void *ctx, struct
 	if (index < g->first || index >= g->end) {
 		return 0;
 	}
-	return candidates_start(d, t, g->r, err);
+	return candidates_start(g->r, t, g->phase, err);
 }
 
-static int start_all(struct run *r, struct error *err)
+static int start_all(struct run *r, enum plan_phase phase, struct error *err)
 {
 	const struct config_boot *b = &r->d->config->boot;
 	size_t limit = b->limit > 0 ? (size_t)b->limit : r->d->n;
 	for (size_t first = 0; first < r->d->n; first += limit) {
-		struct group g = {.r = r, .first = first, .end = first + limit};
+		struct group g = {.r = r, .phase = phase, .first = first, .end = first + limit};
 		if (first > 0) {
 			clock_sleep_ms(b->wait_ms);
 		}
@@ -509,20 +513,34 @@ static int before_switch(struct run *r, struct error *err)
 		return -1;
 	}
 	phase_begin(r, "health");
-	if (start_all(r, err) < 0) {
+	if (start_all(r, PLAN_START, err) < 0) {
 		return -1;
 	}
 	phase_end(r);
+	if (run_has_phase(r, PLAN_WORKERS)) {
+		phase_begin(r, "workers");
+		if (start_all(r, PLAN_WORKERS, err) < 0) {
+			return -1;
+		}
+		phase_end(r);
+	}
 	return hooks_run(d, "post-app-boot", &r->release, NULL, err);
 }
 
-static int move_and_record(struct run *r, struct error *err)
+static int move_over(struct run *r, struct error *err)
 {
 	phase_begin(r, "switch");
 	if (cancel_check(err) < 0 || traffic_switch(r, err) < 0) {
 		return -1;
 	}
 	phase_end(r);
+	if (run_has_phase(r, PLAN_REPLACE)) {
+		phase_begin(r, "replace");
+		if (deployment_each(r->d, workers_replace, r, err) < 0) {
+			return -1;
+		}
+		phase_end(r);
+	}
 	return 0;
 }
 
@@ -565,7 +583,7 @@ static int retire_target(struct deployment *d, struct target *t, void *run, stru
 int run_execute(struct run *r, struct error *err)
 {
 	struct deployment *d = r->d;
-	if (before_switch(r, err) < 0 || move_and_record(r, err) < 0 || record_live(r, err) < 0) {
+	if (before_switch(r, err) < 0 || move_over(r, err) < 0 || record_live(r, err) < 0) {
 		undo(r, err);
 		return -1;
 	}

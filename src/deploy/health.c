@@ -55,7 +55,9 @@ static enum verdict judge(struct watch *w, const struct docker_container *c, str
 			req->container, c->exit_code, c->oom_killed ? " (out of memory)" : "",
 			c->error && *c->error ? ": " : "", c->error ? c->error : "");
 		verdict = DEAD;
-	} else if (req->health->kind == CONFIG_HEALTH_DOCKER) {
+	} else if (req->health->kind == CONFIG_HEALTH_DOCKER ||
+		   (req->health->kind == CONFIG_HEALTH_RUNNING && req->docker_too &&
+			   c->health != DOCKER_HEALTH_NONE)) {
 		verdict = c->health == DOCKER_HEALTHY ? HEALTHY : NOT_YET;
 		snprintf(w->last, sizeof(w->last), "Docker says %s%s%.300s",
 			c->health == DOCKER_UNHEALTHY     ? "unhealthy"

@@ -132,6 +132,8 @@ bool target_proxied(const struct deployment *d, const struct target *t);
  * health check that goes there. */
 ERROR_CHECKED int target_check_engine(
 	const struct deployment *d, const struct target *t, struct error *err);
+/* The proxy settings of that role; of the service when it runs none. */
+const struct config_proxy *target_proxy(const struct deployment *d, const struct target *t);
 /* Is the role selected by --roles? */
 bool deployment_has_role(const struct deployment *d, const struct config_role *role);
 /* The first target that runs the primary role. NULL: --hosts excludes them all. */

@@ -74,7 +74,7 @@ char *names_container(const struct config *c, const struct config_role *role, co
 	if (release > 0) {
 		str_addf(&s, "-r%ld", release);
 	}
-	if (role->replicas > 1) {
+	if (config_role_containers(role) > 1) {
 		str_addf(&s, "-%d", replica);
 	}
 	return shorten(str_c(&s), str_c(&s) + front);

@@ -40,6 +40,7 @@ void plan_hosts_fini(struct plan_hosts *hosts)
 			free(c->role);
 			free(c->release_id);
 			free(c->digest);
+			free(c->cron);
 		}
 		vec_fini(&h->containers);
 		VEC_FOREACH (&h->images, j) {
@@ -48,6 +49,7 @@ void plan_hosts_fini(struct plan_hosts *hosts)
 		}
 		vec_fini(&h->images);
 		strvec_fini(&h->routes);
+		strvec_fini(&h->schedule);
 		strmap_fini(&h->digests);
 		VEC_FOREACH (&h->accessories, j) {
 			free(h->accessories.p[j].drift);
@@ -170,4 +172,43 @@ bool plan_role_selected(const struct plan_request *req, const struct config_role
 		}
 	}
 	return false;
+}
+
+bool plan_is_cron_host(const struct config_role *role, const struct plan_host *h)
+{
+	return role->hosts.len > 0 && str_eq(role->hosts.p[0].name, h->name);
+}
+
+/* As the manifest of the release says; 0: it does not. */
+static int replicas_on_record(const struct release *r, const char *role)
+{
+	json_t *servers = r ? json_object_get(r->config, "servers") : NULL;
+	json_t *said = json_object_get(servers, role);
+	json_t *jobs = json_object_get(said, "cron");
+	json_int_t count = json_integer_value(json_object_get(said, "replicas"));
+	const char *schedule;
+	json_t *commands;
+	json_object_foreach(jobs, schedule, commands)
+	{
+		count += json_is_array(commands) ? (json_int_t)json_array_size(commands) : 1;
+	}
+	return count >= 1 && count <= 1000 ? (int)count : 0;
+}
+
+int plan_replicas_of(
+	const struct plan_request *req, const char *host, const struct config_role *role, long runs)
+{
+	int replicas = replicas_on_record(history_find_on(req->history, runs, host), role->name);
+	replicas = replicas > 0 ? replicas : 1;
+	VEC_FOREACH (req->hosts, i) {
+		const struct plan_host *h = &req->hosts->p[i];
+		VEC_FOREACH (&h->containers, j) {
+			const struct plan_container *c = &h->containers.p[j];
+			if (plan_is_of(req->history, host, c, runs, role->name) &&
+				c->replica > replicas) {
+				replicas = c->replica;
+			}
+		}
+	}
+	return replicas;
 }

@@ -26,20 +26,48 @@ static bool is_switched(const struct plan_request *req, const struct release *r,
 	return true;
 }
 
-/* Does every host of the interrupted release send its traffic to it already? */
+/*
+ * Do all containers of a role without proxy run, that were proved before the switch?  One that took
+ * another's place after it may not have been: then it goes back.  What cron runs is put right by
+ * its schedule.
+ */
+static bool works(const struct plan_request *req, const struct release *r,
+	const struct plan_host *h, const struct config_role *role)
+{
+	long runs = history_runs(req->history, r, h->name, role->name);
+	int running = 0;
+	VEC_FOREACH (&h->containers, i) {
+		const struct plan_container *c = &h->containers.p[i];
+		bool own = plan_is_of(req->history, h->name, c, runs, role->name);
+		if (own && c->cron) {
+			return true;
+		}
+		if (!own && role->stop_first && plan_is_app(c) && str_eq(c->role, role->name)) {
+			return false;
+		}
+		running += own && c->running;
+	}
+	return running >= plan_replicas_of(req, h->name, role, runs);
+}
+
+/* Does all that the interrupted release was for run it, and is all traffic sent to it already? */
 static bool all_switched(const struct plan_request *req, const struct release *r)
 {
 	size_t proxied = 0;
 	VEC_FOREACH (req->hosts, i) {
 		const struct plan_host *h = &req->hosts->p[i];
-		const struct config_role *role = plan_proxied_role(req->config, h);
-		if (!role || !release_covers(r, h->name, role->name)) {
-			continue;
+		VEC_FOREACH (&req->config->roles, j) {
+			const struct config_role *role = &req->config->roles.p[j];
+			if (!plan_runs_role(h, role) || !release_covers(r, h->name, role->name) ||
+				(role->crons.len > 0 && !plan_is_cron_host(role, h))) {
+				continue;
+			}
+			if (role->proxied ? !is_switched(req, r, h, role)
+					  : !works(req, r, h, role)) {
+				return false;
+			}
+			proxied += role->proxied;
 		}
-		if (!is_switched(req, r, h, role)) {
-			return false;
-		}
-		proxied++;
 	}
 	return proxied > 0;
 }
@@ -116,6 +144,44 @@ static bool is_live(const struct mending *m, const struct plan_container *c)
 	return plan_is_of(m->history, m->h->name, c, serving(m, c->role), c->role);
 }
 
+static const struct config_role *role_of(const struct mending *m, const char *name)
+{
+	VEC_FOREACH (&m->req->config->roles, i) {
+		if (str_eq(m->req->config->roles.p[i].name, name)) {
+			return &m->req->config->roles.p[i];
+		}
+	}
+	return NULL;
+}
+
+static bool never_served(const struct mending *m, const struct plan_container *c)
+{
+	const struct release *own = history_find_id(m->history, c->release_id);
+	const struct release *r = own ? own : history_find_on(m->history, c->release, m->h->name);
+	return plan_is_app(c) && (!r || !release_was_good(r));
+}
+
+/*
+ * A live container that stands still was stopped by people, unless a release did it: one that was
+ * interrupted, or one that was to take its place and was not taken back to the end, so that its
+ * containers are still here.
+ */
+static bool comes_back(const struct mending *m, const struct plan_container *live)
+{
+	const struct config_role *role = role_of(m, live->role);
+	if (live->cron) {
+		return false;
+	}
+	for (size_t i = 0; role && role->stop_first && i < m->h->containers.len; i++) {
+		const struct plan_container *c = &m->h->containers.p[i];
+		if (c->release > live->release && str_eq(c->role, live->role) &&
+			never_served(m, c)) {
+			return true;
+		}
+	}
+	return m->interrupted;
+}
+
 /* Does what is on record as live for this role run, or is it about to? */
 static bool will_run(const struct mending *m, const char *role)
 {
@@ -123,22 +189,17 @@ static bool will_run(const struct mending *m, const char *role)
 	VEC_FOREACH (&m->h->containers, i) {
 		const struct plan_container *c = &m->h->containers.p[i];
 		if (runs > 0 && plan_is_of(m->history, m->h->name, c, runs, role) &&
-			(c->running || m->interrupted)) {
+			(c->running || comes_back(m, c))) {
 			return true;
 		}
 	}
 	return false;
 }
 
-static bool role_is_here(const struct mending *m, const char *role)
+static bool role_is_here(const struct mending *m, const char *name)
 {
-	VEC_FOREACH (&m->req->config->roles, i) {
-		const struct config_role *r = &m->req->config->roles.p[i];
-		if (str_eq(r->name, role) && plan_runs_role(m->h, r)) {
-			return true;
-		}
-	}
-	return false;
+	const struct config_role *role = role_of(m, name);
+	return role && plan_runs_role(m->h, role);
 }
 
 /* Routes follow the history: hand-edited, lost, or left by an interrupted switch. */
@@ -181,14 +242,15 @@ static void mend_routes(struct mending *m)
 static void step(
 	struct mending *m, enum plan_step_kind kind, const struct plan_container *c, char *note)
 {
-	plan_add_named(m->p, PLAN_MEND, kind, m->index, c->name)->note = note;
+	struct plan_step *s = plan_add_named(m->p, PLAN_MEND, kind, m->index, c->name);
+	s->role = role_of(m, c->role);
+	s->note = note;
 }
 
 /* Containers that no finished release owns, and old ones that still run. */
 static void mend_container(struct mending *m, const struct plan_container *c)
 {
-	const struct release *own = history_find_id(m->history, c->release_id);
-	const struct release *r = own ? own : history_find_on(m->history, c->release, m->h->name);
+	bool bad = never_served(m, c);
 	if (str_eq(c->kind, "exec") && c->running) {
 		return; /* somebody's `app exec` */
 	}
@@ -198,12 +260,12 @@ static void mend_container(struct mending *m, const struct plan_container *c)
 	if (!plan_is_app(c)) {
 		step(m, STEP_REMOVE, c,
 			xasprintf("left over (%s)", c->kind && *c->kind ? c->kind : "?"));
-	} else if (r && release_was_good(r) && (!c->running || is_live(m, c))) {
-		return; /* retired, or live */
+	} else if (!bad && (!c->running || c->cron || is_live(m, c))) {
+		return; /* retired, or live, or a job that goes on to its end */
 	} else if (strvec_has(&m->routed, c->name) && c->running) {
 		strvec_pushf(&m->p->notes, "%s: %s has the traffic, though it is not what is live",
 			m->h->name, c->name);
-	} else if (!r || !release_was_good(r)) {
+	} else if (bad) {
 		step(m, STEP_REMOVE, c,
 			xasprintf("of release %ld, which never took the traffic", c->release));
 	} else if (will_run(m, c->role) || !role_is_here(m, c->role)) {
@@ -214,15 +276,18 @@ static void mend_container(struct mending *m, const struct plan_container *c)
 	}
 }
 
-/* Live containers that stand still while the interrupted run had to bring them back. */
-static void mend_live(struct mending *m)
+/* Live containers that stand still while the interrupted run had to bring them back: those of
+ * stop-first roles once the new ones, which may be there only alone, are gone. */
+static void mend_live(struct mending *m, bool stop_first)
 {
 	VEC_FOREACH (&m->h->containers, i) {
 		const struct plan_container *c = &m->h->containers.p[i];
-		if (c->running || c->release == 0 || !is_live(m, c)) {
+		const struct config_role *role = role_of(m, c->role);
+		if (c->running || c->cron || c->release == 0 || !is_live(m, c) ||
+			(role && role->stop_first) != stop_first) {
 			continue;
 		}
-		if (m->interrupted) {
+		if (comes_back(m, c)) {
 			step(m, STEP_START, c, xstrdup("it is live, but stands still"));
 		} else {
 			strvec_pushf(&m->p->notes,
@@ -232,13 +297,35 @@ static void mend_live(struct mending *m)
 	}
 }
 
+/* Cron runs the jobs of the live release.  That it runs nothing may be what `app stop` did. */
+static void mend_schedule(struct mending *m)
+{
+	const struct plan_host *h = m->h;
+	struct strvec names = {0};
+	plan_scheduled(m->history, h, &names);
+	if (!plan_same_names(&names, &h->schedule)) {
+		if (h->schedule.len > 0 || m->interrupted) {
+			struct plan_step *s = plan_add(m->p, PLAN_MEND, STEP_SCHEDULE, m->index);
+			s->names = names;
+			s->note = xstrdup("these are live");
+			return;
+		}
+		strvec_pushf(&m->p->notes,
+			"%s: cron does not run %s, which is live (deploy app start)", h->name,
+			names.p[0]);
+	}
+	strvec_fini(&names);
+}
+
 static void mend_host(struct mending *m)
 {
-	mend_live(m);
+	mend_live(m, false);
 	mend_routes(m);
+	mend_schedule(m);
 	VEC_FOREACH (&m->h->containers, i) {
 		mend_container(m, &m->h->containers.p[i]);
 	}
+	mend_live(m, true);
 	strvec_fini(&m->routed);
 }
 

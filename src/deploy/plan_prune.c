@@ -75,7 +75,8 @@ static bool is_retired(const struct plan *p, size_t index, const char *name)
 {
 	VEC_FOREACH (&p->steps, i) {
 		const struct plan_step *s = &p->steps.p[i];
-		if (s->kind == STEP_RETIRE && s->host == index && str_eq(s->name, name)) {
+		if ((s->kind == STEP_RETIRE || s->kind == STEP_STOP) && s->host == index &&
+			str_eq(s->name, name)) {
 			return true;
 		}
 	}

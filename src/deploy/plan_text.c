@@ -10,7 +10,9 @@ static const char *const phase_names[PLAN_PHASES] = {
 	[PLAN_BOOT] = "boot",
 	[PLAN_RELEASE] = "release",
 	[PLAN_START] = "start",
+	[PLAN_WORKERS] = "workers",
 	[PLAN_SWITCH] = "switch",
+	[PLAN_REPLACE] = "replace",
 	[PLAN_RECORD] = "record",
 	[PLAN_RETIRE] = "retire",
 	[PLAN_PRUNE] = "prune",
@@ -34,9 +36,12 @@ static const char *const kind_names[] = {
 	[STEP_ACCESSORY] = "accessory",
 	[STEP_COMMAND] = "command",
 	[STEP_CREATE] = "create",
+	[STEP_PREPARE] = "prepare",
+	[STEP_LAUNCH] = "launch",
 	[STEP_REVIVE] = "revive",
 	[STEP_CLONE] = "clone",
 	[STEP_SWITCH] = "switch",
+	[STEP_SCHEDULE] = "schedule",
 	[STEP_RECORD] = "record",
 	[STEP_RETIRE] = "retire",
 	[STEP_REMOVE_IMAGE] = "remove-image",
@@ -92,15 +97,25 @@ static void describe(const struct plan_step *s, struct str *out)
 	case STEP_COMMAND:
 		str_addf(out, "run the release command: %s", s->name);
 		break;
+	case STEP_PREPARE:
+		str_addf(out, "make %s ready, not started yet", s->name);
+		break;
 	case STEP_CREATE:
+	case STEP_LAUNCH:
 	case STEP_CLONE:
 		str_addf(out, "start %s and wait until it is healthy", s->name);
+		break;
+	case STEP_SCHEDULE:
+		str_add(out, "let cron run ");
+		add_names(&s->names, out);
 		break;
 	case STEP_RECORD:
 		str_addf(out, "put release %ld on record", s->number);
 		break;
 	case STEP_RETIRE:
-		str_addf(out, "wait for the requests of %s, stop it (kept for rollback)", s->name);
+		str_addf(out, "%s%s%s (kept for rollback)",
+			s->role && !s->role->proxied ? "stop " : "wait for the requests of ",
+			s->name, s->role && !s->role->proxied ? "" : ", stop it");
 		break;
 	case STEP_REMOVE_IMAGE:
 		str_addf(out, "remove image %.19s", s->name);

@@ -22,7 +22,25 @@ const struct plan_container *plan_by_name(const struct plan_host *h, const char 
 bool plan_same_names(const struct strvec *a, const struct strvec *b);
 /* The role whose traffic goes through the proxy of this host, or NULL. */
 const struct config_role *plan_proxied_role(const struct config *c, const struct plan_host *h);
+/* Jobs of cron run once over all hosts of their role: on the first one, whatever --hosts says. */
+bool plan_is_cron_host(const struct config_role *role, const struct plan_host *h);
+/* How many containers a host ran of a release: as its manifest said, or as is seen anywhere. */
+int plan_replicas_of(const struct plan_request *req, const char *host,
+	const struct config_role *role, long runs);
 /* Does the request's --roles choose it? */
 bool plan_role_selected(const struct plan_request *req, const struct config_role *role);
 /* Adds the removals of one host; what `p` makes live, or (p->number 0) what is live, stays. */
 void plan_prune_host(const struct plan_request *req, struct plan *p, size_t index);
+
+/* -- plan_role.c -- */
+
+/* The steps that a push or a rollback takes for a role on a host. */
+ERROR_CHECKED int plan_role(const struct plan_request *req, struct plan *p, size_t index,
+	const struct config_role *role, struct error *err);
+
+/* -- plan_schedule.c -- */
+
+/* The step that lets cron on a host run what it has to once the other steps of `p` are done. */
+void plan_schedule(const struct plan_request *req, struct plan *p, size_t index);
+/* The jobs that are live on a host, as the history says. */
+void plan_scheduled(const struct history *history, const struct plan_host *h, struct strvec *names);

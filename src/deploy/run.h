@@ -14,7 +14,10 @@ struct run_target {
 	char image_id[IMAGE_ID_SIZE];
 	char *pulled_arch, *pulled; /* of an image pulled by its tag: architecture, what it is */
 	struct strvec created; /* candidates made by this run, by ID: a name may be another's */
+	struct strvec workers; /* the same, of roles without proxy: they may be at work */
 	struct strvec revived; /* retired containers started by this run */
+	struct strvec revived_workers;
+	struct strvec halted; /* old ones that made place for new ones (stop-first) */
 	struct proxy_service service;
 	bool service_ready; /* `service` is filled in */
 	char *message;      /* of a maintenance that goes on, or NULL */
@@ -83,9 +86,19 @@ ERROR_CHECKED int run_prune(struct deployment *d, struct target *t, void *run, s
 /* -- candidates.c -- */
 /* -1 when one of the names for new containers is another service's: its start would hit that. */
 ERROR_CHECKED int candidates_check_names(struct run *r, struct target *t, struct error *err);
+/* Starts those of a phase (PLAN_START, PLAN_WORKERS, PLAN_REPLACE) and waits for their health. */
 ERROR_CHECKED int candidates_start(
-	struct deployment *d, struct target *t, void *run, struct error *err);
+	struct run *r, struct target *t, enum plan_phase phase, struct error *err);
+/* Removes them, and starts again what made place for them (a target_fn). */
 int candidates_undo(struct deployment *d, struct target *t, void *run, struct error *err);
+
+/* -- workers.c: roles without proxy -- */
+/* PLAN_REPLACE: stops the old ones of stop-first roles, then starts the new ones. */
+ERROR_CHECKED int workers_replace(
+	struct deployment *d, struct target *t, void *run, struct error *err);
+/* Stops what this run started of them, with grace; what is removed is, and the halted ones start.
+ */
+ERROR_CHECKED int workers_undo(struct run *r, struct target *t, struct error *err);
 
 /* -- traffic.c -- */
 ERROR_CHECKED int traffic_switch(struct run *r, struct error *err);

@@ -11,10 +11,11 @@ int traffic_service(struct run *r, struct target *t, struct error *err)
 {
 	struct run_target *rt = run_target_of(r, t);
 	const struct config *c = r->d->config;
+	const struct config_proxy *proxy = target_proxy(r->d, t);
 	if (rt->service_ready) {
 		return 0;
 	}
-	proxy_service_init(&rt->service, c);
+	proxy_service_init(&rt->service, c, proxy);
 	rt->service.release = r->release.version;
 	if (t->seen.proxy && proxy_live(t->seen.proxy)->maintenance) {
 		/* A push does not end a maintenance: `app live` does. */
@@ -23,11 +24,9 @@ int traffic_service(struct run *r, struct target *t, struct error *err)
 		rt->message = xstrdup(proxy_live(t->seen.proxy)->message);
 		rt->service.maintenance_message = rt->message;
 	}
-	if (c->proxy.tls == CONFIG_TLS_GIVEN) {
-		rt->service.certificate =
-			secret_map_get(&r->d->secrets, c->proxy.certificate_secret);
-		rt->service.private_key =
-			secret_map_get(&r->d->secrets, c->proxy.private_key_secret);
+	if (proxy->tls == CONFIG_TLS_GIVEN) {
+		rt->service.certificate = secret_map_get(&r->d->secrets, proxy->certificate_secret);
+		rt->service.private_key = secret_map_get(&r->d->secrets, proxy->private_key_secret);
 		if (!rt->service.certificate || !rt->service.private_key) {
 			return error_set(
 				err, ERROR_MANIFEST, "the certificate's secrets are not set");
@@ -145,56 +144,112 @@ static void stop_one(void *ctx, size_t i)
 	}
 }
 
-int traffic_retire(struct deployment *d, struct target *t, void *run, struct error *err)
+/* Of roles behind the proxy, or of those without. */
+static size_t retire_steps(
+	struct run *r, const struct target *t, bool proxied, const struct plan_step **steps)
 {
-	struct run *r = run;
-	struct run_target *rt = run_target_of(r, t);
-	const struct plan_step **steps = xcalloc(r->plan->steps.len + 1, sizeof(*steps));
-	CLEANUP_STRVEC struct strvec names = {0};
 	size_t n = 0;
 	VEC_FOREACH (&r->plan->steps, i) {
 		const struct plan_step *s = &r->plan->steps.p[i];
-		if (s->phase == PLAN_RETIRE && &d->targets[s->host] == t) {
+		if (s->phase == PLAN_RETIRE && &r->d->targets[s->host] == t &&
+			(!s->role || s->role->proxied) == proxied) {
 			steps[n++] = s;
-			strvec_push(&names, s->name);
 		}
 	}
-	if (n > 0 && rt->switched) {
-		ui_step(d->ui, t->host->name, "draining %zu container(s)", n);
-		struct error drain = {0};
-		if (proxy_drain(t->seen.proxy, &names, d->config->proxy.drain_timeout_ms,
-			    &rt->left_in_flight, &drain) < 0) {
-			if (drain.kind == ERROR_INTERRUPTED) {
-				free(steps); /* the next command stops them, when they are done */
-				*err = drain;
-				return -1;
-			}
-			ui_warn(d->ui, t->host->name, "drain: %s", drain.text);
-		} else if (rt->left_in_flight > 0) {
-			ui_warn(d->ui, t->host->name,
-				"%d request(s) were still in flight after %d s and are cut off",
-				rt->left_in_flight, d->config->proxy.drain_timeout_ms / 1000);
+	return n;
+}
+
+/* Waits until the requests on the containers are done. -1: interrupted. */
+static int drain(struct run *r, struct target *t, const struct plan_step **steps, size_t n,
+	struct error *err)
+{
+	struct run_target *rt = run_target_of(r, t);
+	CLEANUP_STRVEC struct strvec names = {0};
+	struct error failed = {0};
+	int limit_ms = target_proxy(r->d, t)->drain_timeout_ms;
+	for (size_t i = 0; i < n; i++) {
+		strvec_push(&names, steps[i]->name);
+	}
+	ui_step(r->d->ui, t->host->name, "draining %zu container(s)", n);
+	if (proxy_drain(t->seen.proxy, &names, limit_ms, &rt->left_in_flight, &failed) < 0) {
+		if (failed.kind == ERROR_INTERRUPTED) {
+			*err = failed; /* the next command stops them, when they are done */
+			return -1;
 		}
+		ui_warn(r->d->ui, t->host->name, "drain: %s", failed.text);
+	} else if (rt->left_in_flight > 0) {
+		ui_warn(r->d->ui, t->host->name,
+			"%d request(s) were still in flight after %d s and are cut off",
+			rt->left_in_flight, limit_ms / 1000);
 	}
-	/* The drain may have been long (a closed laptop): what retires may serve again by now. */
-	if (run_may_go_on(r, err) < 0) {
-		free(steps);
-		return -1;
-	}
+	return 0;
+}
+
+static int stop_steps(struct run *r, struct target *t, const struct plan_step **steps, size_t n,
+	bool count_too, struct error *err)
+{
 	struct retiring x = {.r = r, .t = t, .steps = steps};
-	x.errors = xcalloc(n + 1, sizeof(*x.errors));
-	pool_run(n + 1, 8, stop_one, &x);
 	int result = 0;
+	x.errors = xcalloc(n + 1, sizeof(*x.errors));
+	steps[n] = NULL;
+	pool_run(n + (count_too ? 1 : 0), 8, stop_one, &x);
 	for (size_t i = 0; i < n; i++) {
 		if (x.errors[i].kind != ERROR_NONE) {
 			*err = x.errors[i];
 			result = -1;
 		}
 	}
-	if (result == 0 && n > 0) {
+	free(x.errors);
+	return result;
+}
+
+/* Those behind the proxy wait for their requests; the others are told to stop at once. */
+struct retire_lanes {
+	struct run *r;
+	struct target *t;
+	struct error errors[2];
+	int results[2];
+	size_t stopped[2];
+};
+
+static void retire_lane(void *ctx, size_t lane)
+{
+	struct retire_lanes *l = ctx;
+	bool proxied = lane == 0;
+	struct error *err = &l->errors[lane];
+	const struct plan_step **steps = xcalloc(l->r->plan->steps.len + 1, sizeof(*steps));
+	size_t n = retire_steps(l->r, l->t, proxied, steps);
+	if (proxied && n > 0 && run_target_of(l->r, l->t)->switched) {
+		l->results[lane] = drain(l->r, l->t, steps, n, err);
+	}
+	/* The drain may have been long (a closed laptop): what retires may serve again by now. */
+	if (l->results[lane] == 0 && (n > 0 || proxied)) {
+		l->results[lane] = run_may_go_on(l->r, err);
+	}
+	if (l->results[lane] == 0 && n > 0 && !proxied) {
+		ui_step(l->r->d->ui, l->t->host->name, "stopping %s%s", steps[0]->name,
+			n > 1 ? " and others" : "");
+	}
+	if (l->results[lane] == 0) {
+		l->results[lane] = stop_steps(l->r, l->t, steps, n, proxied, err);
+		l->stopped[lane] = n;
+	}
+	free(steps);
+}
+
+int traffic_retire(struct deployment *d, struct target *t, void *run, struct error *err)
+{
+	struct retire_lanes l = {.r = run, .t = t};
+	pool_run(2, 2, retire_lane, &l);
+	for (size_t i = 0; i < 2; i++) {
+		if (l.results[i] < 0) {
+			*err = l.errors[i];
+			return -1;
+		}
+	}
+	size_t n = l.stopped[0] + l.stopped[1];
+	if (n > 0) {
 		ui_done(d->ui, t->host->name, "%zu old container%s stopped", n, n == 1 ? "" : "s");
 	}
-	free(x.errors);
-	free(steps);
-	return result;
+	return 0;
 }

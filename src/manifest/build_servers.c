@@ -259,26 +259,6 @@ static struct config_role *find_primary(struct build *b)
 	return roles->len > 0 ? &roles->p[0] : NULL;
 }
 
-/* What later issues bring; see later.c. */
-static void refuse_others(struct build *b, const struct node *servers)
-{
-	const char *others = later_feature(LATER_OTHER_ROLES);
-	const char *unproxied = later_feature(LATER_UNPROXIED);
-
-	VEC_FOREACH (&b->c->roles, i) {
-		const struct config_role *role = &b->c->roles.p[i];
-		const struct node_item *item = node_find(servers, role->name);
-		const struct node *at = item != NULL ? item->key : servers;
-
-		if (role != b->c->primary_role && others != NULL) {
-			mistake(b, at, NULL, "role '%s': %s not supported yet", role->name, others);
-		} else if (!role->proxied && unproxied != NULL) {
-			mistake(b, at, NULL, "role '%s': %s not supported yet", role->name,
-				unproxied);
-		}
-	}
-}
-
 static bool has_host(const struct config_role *role, const char *name)
 {
 	VEC_FOREACH (&role->hosts, i) {
@@ -362,7 +342,6 @@ void build_servers(struct build *b)
 	if (primary == NULL && servers->len == 0) {
 		mistake(b, servers, "servers: [app1.example.com]", "'servers' names no host");
 	}
-	refuse_others(b, servers);
 	check_one_proxied(b, servers);
 	if (primary != NULL && primary->proxy != NULL) {
 		c->proxy = *primary->proxy;

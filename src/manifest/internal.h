@@ -46,9 +46,6 @@ void validate_tree(struct node *root, struct diagnostics *diags);
  * later_key: the message for a key or one of its values, NULL when supported.
  */
 const char *later_key(const char *schema_path, const char *value);
-enum later_feature { LATER_OTHER_ROLES, LATER_UNPROXIED };
-/* The message for a feature that is no key of its own, NULL when supported. */
-const char *later_feature(enum later_feature f);
 
 /* Texts of the files, kept for later diagnostics. */
 struct config_sources {

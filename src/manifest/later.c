@@ -18,8 +18,6 @@ static const struct {
 	{"accessories.*.backup.key", NULL, "encrypted backups are"},
 	{"accessories.*.backup.s3", NULL, "backups to S3 are"},
 	{"servers.*.cron", NULL, "cron roles are"},
-	{"servers.*.order", "stop-first", "order 'stop-first' is"},
-	{"servers.*.healthcheck", NULL, "health checks of roles without proxy are"},
 	{"release.rollback_command", NULL, "rollback commands are"},
 	{"release.snapshot", NULL, "snapshots before a release are"},
 	{"notify", NULL, "notifications are"},
@@ -37,11 +35,6 @@ static const struct {
 	{"rollout.max_failure_ratio", NULL, "rolling strategies are"},
 };
 
-static const char *const features[] = {
-	[LATER_OTHER_ROLES] = "roles beside the primary one are",
-	[LATER_UNPROXIED] = "roles without the proxy are",
-};
-
 const char *later_key(const char *schema_path, const char *value)
 {
 	/* a role's own proxy is as the service's */
@@ -55,9 +48,4 @@ const char *later_key(const char *schema_path, const char *value)
 		}
 	}
 	return NULL;
-}
-
-const char *later_feature(enum later_feature f)
-{
-	return features[f];
 }

@@ -394,6 +394,11 @@ static void add_hosts(struct config_host_ptrs *out, const struct config_hosts *h
 	}
 }
 
+int config_role_containers(const struct config_role *role)
+{
+	return role->crons.len > 0 ? (int)role->crons.len : role->replicas;
+}
+
 void config_all_hosts(const struct config *c, struct config_host_ptrs *out)
 {
 	VEC_FOREACH (&c->roles, i) {

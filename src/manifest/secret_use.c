@@ -67,6 +67,12 @@ static void add_notify(const struct config *c, struct config_secret_uses *out)
 	}
 }
 
+static void add_certificate(const struct config_proxy *p, struct config_secret_uses *out)
+{
+	add(out, p->certificate_secret, "proxy.ssl.certificate_pem", p->tls_mark);
+	add(out, p->private_key_secret, "proxy.ssl.private_key_pem", p->tls_mark);
+}
+
 void config_secret_names(const struct config *c, struct config_secret_uses *out)
 {
 	add_refs(out, &c->env.secret, "env.secret");
@@ -86,8 +92,12 @@ void config_secret_names(const struct config *c, struct config_secret_uses *out)
 
 		add(out, name, "builder.secrets", mark_in(c, "builder", "secrets", name));
 	}
-	add(out, c->proxy.certificate_secret, "proxy.ssl.certificate_pem", c->proxy.tls_mark);
-	add(out, c->proxy.private_key_secret, "proxy.ssl.private_key_pem", c->proxy.tls_mark);
+	add_certificate(&c->proxy, out);
+	VEC_FOREACH (&c->roles, i) {
+		if (c->roles.p[i].proxy != NULL) {
+			add_certificate(c->roles.p[i].proxy, out);
+		}
+	}
 	VEC_FOREACH (&c->ssh.key_data_secrets, i) {
 		const char *name = c->ssh.key_data_secrets.p[i];
 

@@ -12,9 +12,9 @@
 #define PREFIX_MAX_LEN 256
 #define MESSAGE_MAX    500 /* characters; escaped it still fits nginx's 4096 bytes a parameter */
 
-void proxy_service_init(struct proxy_service *s, const struct config *c)
+void proxy_service_init(
+	struct proxy_service *s, const struct config *c, const struct config_proxy *p)
 {
-	const struct config_proxy *p = &c->proxy;
 	*s = (struct proxy_service){
 		.service = c->service,
 		.destination = c->destination,

@@ -10,8 +10,9 @@
  *	"prune": true;  "force": true;  "roles": ["web"]
  *	"history": events as in releases.jsonl ("time" may be left out)
  *	"hosts": {"app1": {"containers":
- *[{"name","role","release","replica","running","image","release_id", "digest","kind"}], "images":
- *{"sha256:..": "tag"}, "routes": [..], "proxy": true,
+ *[{"name","role","release","replica","running","image","release_id", "digest","kind","cron"}],
+ *"images":
+ *{"sha256:..": "tag"}, "routes": [..], "schedule": [..], "proxy": true,
  *...}}
  *	"accessories" of a host: {"db": "missing" | "stopped" | "drifted"}; others of it run
  */
@@ -40,6 +41,7 @@ static void read_container(struct plan_host *h, const json_t *j)
 		.role = text_of(j, "role", "web"),
 		.release_id = text_of(j, "release_id", ""),
 		.digest = text_of(j, "digest", "same"),
+		.cron = text_of(j, "cron", NULL),
 		.release = (long)json_int_at(j, "release", 0),
 		.replica = (int)json_int_at(j, "replica", 1),
 		.running = json_bool_at(j, "running", 1),
@@ -94,7 +96,13 @@ static void read_host(
 		strvec_push(&h.routes, json_string_value(item));
 	}
 	h.routes_there = json_bool_at(j, "routed", h.routes.len > 0);
-	strmap_set(&h.digests, "web", json_str_at(j, "digest", "same"));
+	json_array_foreach(json_object_get(j, "schedule"), i, item)
+	{
+		strvec_push(&h.schedule, json_string_value(item));
+	}
+	VEC_FOREACH (&config->roles, k) {
+		strmap_set(&h.digests, config->roles.p[k].name, json_str_at(j, "digest", "same"));
+	}
 	read_accessories(config, &h, name, json_object_get(j, "accessories"));
 	vec_push(hosts, h);
 }
