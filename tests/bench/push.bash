@@ -24,7 +24,7 @@ floor_push() {
 	mkdir -p "$dir"
 	date +%s%N >"$dir/version.txt"
 	printf 'FROM app-base:1\nCOPY version.txt /app/\n' >"$dir/Dockerfile"
-	DOCKER_BUILDKIT=0 docker build -q -t "$image" "$dir" >/dev/null
+	DOCKER_BUILDKIT=0 docker build -q -t "$image" "$dir" >/dev/null 2>&1
 	floor_tar "$image" "$dir/image.tar"
 	timed "$BENCH_BUILD/tests/bench/floor" "$BED_SSH_CONFIG" h1 "$dir/image.tar" "$image" \
 		"floor-$floor_number" "$old" 3000 /up
@@ -34,6 +34,6 @@ floor_push() {
 # The same with the tool: the image is built beforehand, as that of the floor.
 tool_push() {
 	app_change
-	"$DEPLOY" build >/dev/null 2>&1
+	quietly "$DEPLOY" build
 	timed "$DEPLOY" push
 }

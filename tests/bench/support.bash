@@ -5,7 +5,7 @@
 set -euo pipefail
 BENCH_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 : "${BENCH_BUILD:?run it by tests/bench/run}" "${BENCH_WORK:?}" "${BENCH_RUNS:?}" "${BENCH_TABLE:?}"
-DEPLOY=$BENCH_BUILD/deploy
+export DEPLOY=$BENCH_BUILD/deploy
 export HOME=$BENCH_WORK/home XDG_CACHE_HOME=$BENCH_WORK/home/.cache
 mkdir -p "$HOME"
 
@@ -45,11 +45,17 @@ app_change() { # another layer on top
 	git commit -q -a -m "Change"
 }
 
+# Says what a command said only when it fails.
+quietly() {
+	"$@" >"$BENCH_WORK/said" 2>&1 || { cat "$BENCH_WORK/said" >&2 && return 1; }
+}
+
 # --- clocks
 
 now_us() { echo "${EPOCHREALTIME/./}"; }
 
-# timed COMMAND...: runs it, and leaves the milliseconds in $MS, CPU of it and its children in $CPU.
+# timed COMMAND...: runs it, and leaves the milliseconds in $MS.
+# shellcheck disable=SC2034
 timed() {
 	local begun
 	begun=$(now_us)
