@@ -133,6 +133,14 @@ struct config_secret_file {
 };
 VEC_TYPE(config_secret_files, struct config_secret_file);
 
+/* A file of `env_file`, of the service, a role or an accessory. */
+struct config_env_file {
+	const char *name; /* as written */
+	const char *path; /* absolute */
+	struct config_mark mark;
+};
+VEC_TYPE(config_env_files, struct config_env_file);
+
 /* Variables of the hosts that have the tag `name`. */
 struct config_env_tag {
 	const char *name;
@@ -211,6 +219,7 @@ struct config {
 	struct config_accessories accessories;
 	struct config_env env;
 	struct config_env_tags env_tags;
+	struct config_env_files env_files; /* each once */
 	struct config_secret_files secret_files;
 	struct config_notifies notify;
 	struct strmap labels;
@@ -286,6 +295,12 @@ struct config_secret_use {
 VEC_TYPE(config_secret_uses, struct config_secret_use);
 /* All of them, once per name and key, in order of the manifest. Borrowed texts; vec_fini(out). */
 void config_secret_names(const struct config *c, struct config_secret_uses *out);
+
+struct dotenv;
+/* Reads the secrets files into `d`; with `env_files` those too, and all of them have to be there.
+ */
+ERROR_CHECKED int config_secrets_load(
+	const struct config *c, bool env_files, struct dotenv *d, struct error *err);
 
 /*
  * A mistake for each use whose secret `has` does not know: 0, or -1 with ERROR_MANIFEST that names

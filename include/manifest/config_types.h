@@ -35,7 +35,8 @@ struct config_health {
  */
 struct config_secret_ref {
 	const char *name; /* in the container */
-	const char *from; /* in the secrets file */
+	const char *from; /* in the secrets file; "FILE:NAME" of an env file */
+	bool of_file;     /* it is of an env file */
 	struct config_mark mark;
 };
 VEC_TYPE(config_secret_refs, struct config_secret_ref);
@@ -43,6 +44,7 @@ VEC_TYPE(config_secret_refs, struct config_secret_ref);
 struct config_env {
 	struct strmap clear;
 	struct config_secret_refs secret;
+	struct strvec files; /* env_file, as written; their variables are in `secret` */
 };
 
 /* `docker run` options by their long names without dashes, typed where the Engine API needs it. */

@@ -51,6 +51,13 @@ ERROR_CHECKED int dotenv_parse(
 ERROR_CHECKED int dotenv_load(struct dotenv *d, const char *path, struct error *err);
 
 /*
+ * The same of an env file (.env.production): its entries are "<name>:NAME", apart from those of
+ * secrets files, which they can refer to when these were loaded before.
+ */
+ERROR_CHECKED int dotenv_load_env_file(
+	struct dotenv *d, const char *path, const char *name, struct error *err);
+
+/*
  * Adds <root>/.deploy/secrets-common and secrets[.<destination>], or those in .kamal where there is
  * no .deploy; later ones win.  Files that are not there are passed over.  destination may be NULL.
  */

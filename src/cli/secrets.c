@@ -14,16 +14,6 @@ struct row {
 	struct error error;  /* why there is none */
 };
 
-static int load_files(struct dotenv *env, const struct config *config, struct error *err)
-{
-	VEC_FOREACH (&config->secrets_files, i) {
-		if (dotenv_load(env, config->secrets_files.p[i], err) < 0) {
-			return -1;
-		}
-	}
-	return 0;
-}
-
 static void resolve(struct row *row, struct dotenv *env, const struct config *config)
 {
 	struct dotenv_source source = {.dir = config->root};
@@ -92,7 +82,7 @@ static int run_secrets_print(struct cli *cli, struct error *err)
 	struct config_secret_uses uses = {0};
 	struct dotenv *env = dotenv_new();
 	struct ui_table *table = ui_table_new(5, headings);
-	int status = load_files(env, cli->config, err);
+	int status = config_secrets_load(cli->config, true, env, err);
 
 	if (status == 0) {
 		config_secret_names(cli->config, &uses);

@@ -121,10 +121,7 @@ static int load(struct deployment *d, const struct config_secret_uses *uses, enu
 	struct error *err)
 {
 	struct dotenv *files = dotenv_new();
-	int result = 0;
-	VEC_FOREACH (&d->config->secrets_files, i) {
-		result = result < 0 ? -1 : dotenv_load(files, d->config->secrets_files.p[i], err);
-	}
+	int result = config_secrets_load(d->config, need == SECRETS_ALL, files, err);
 	if (result == 0 && need == SECRETS_ALL) {
 		result = check_names(d, files, err);
 	}

@@ -166,7 +166,7 @@ const char *get_secret(const struct node *map, const char *key)
 	return usable(n) && n->kind == NODE_SCALAR ? n->text : NULL;
 }
 
-static void drop_secret(struct config_env *env, const char *name)
+void env_drop_secret(struct config_env *env, const char *name)
 {
 	for (size_t i = 0; i < env->secret.len; i++) {
 		if (strcmp(env->secret.p[i].name, name) == 0) {
@@ -178,7 +178,7 @@ static void drop_secret(struct config_env *env, const char *name)
 	}
 }
 
-static void drop_clear(struct config_env *env, const char *name)
+void env_drop_clear(struct config_env *env, const char *name)
 {
 	for (size_t i = 0; i < env->clear.len; i++) {
 		if (strcmp(env->clear.p[i].key, name) == 0) {
@@ -197,7 +197,7 @@ static void set_clear(struct build *b, struct config_env *env, const struct node
 		const struct node *key = map->p[i].key, *v = map->p[i].value;
 
 		if (!key->bad && usable(v) && v->kind == NODE_SCALAR) {
-			drop_secret(env, key->text);
+			env_drop_secret(env, key->text);
 			arena_map_set(b->arena, &env->clear, key->text, v->text);
 		}
 	}
@@ -222,8 +222,8 @@ static void set_secrets(
 			mistake(b, n, "remove one of them", "'%s' is both clear and secret",
 				ref.name);
 		}
-		drop_clear(env, ref.name);
-		drop_secret(env, ref.name);
+		env_drop_clear(env, ref.name);
+		env_drop_secret(env, ref.name);
 		arena_push(b->arena, &env->secret, ref);
 	}
 }

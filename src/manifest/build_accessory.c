@@ -234,6 +234,7 @@ static void build_accessory(struct build *b, const struct node *key, const struc
 	build_places(b, key, map, &a);
 	a.cmd = get_text(map, "cmd", NULL);
 	build_ports(b, map, &a);
+	build_env_files(b, map, &a.env);
 	build_env(b, node_get(map, "env"), &a.env);
 	build_options(b, node_get(map, "options"), &a.options);
 	get_map(b, map, "labels", &a.labels);

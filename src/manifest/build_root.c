@@ -494,6 +494,7 @@ void build_root(struct build *b)
 	get_map(b, r, "labels", &c->labels);
 	get_map(b, r, "aliases", &c->aliases);
 	get_list(b, r, "volumes", false, &c->volumes);
+	build_env_files(b, r, &c->env);
 	build_env(b, node_get(r, "env"), &c->env);
 	build_logging(b, node_get(r, "logging"), &c->logging);
 	check_minimum(b);

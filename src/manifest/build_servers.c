@@ -210,7 +210,9 @@ static void build_role(
 	role->cmd = get_text(map, "cmd", NULL);
 	check_command(b, node_get(map, "cmd"));
 	role->replicas = get_int(map, "replicas", 1);
+	build_env_files(b, b->root, &role->env);
 	build_env(b, node_get(b->root, "env"), &role->env);
+	build_env_files(b, map, &role->env);
 	build_env(b, node_get(map, "env"), &role->env);
 	build_options(b, node_get(map, "options"), &role->options);
 	check_publish(b, node_get(map, "options"));

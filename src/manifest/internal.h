@@ -105,7 +105,11 @@ void build_accessories(struct build *b);
 /* "postgres", "mysql", "mariadb" or "redis" by an image's name, or NULL. */
 const char *image_family(const char *image);
 void build_backup(struct build *b, const struct node *n, struct config_accessory *a);
+void env_drop_secret(struct config_env *env, const char *name);
+void env_drop_clear(struct config_env *env, const char *name);
 void build_secret_files(struct build *b);
+/* `env_file` of a map; in front of its `env`, which counts more. */
+void build_env_files(struct build *b, const struct node *map, struct config_env *out);
 void build_notify(struct build *b);
 void build_proxy(struct build *b, const struct node *proxy, struct config_proxy *out);
 void build_servers(struct build *b);

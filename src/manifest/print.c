@@ -79,6 +79,9 @@ static json_t *env_json(const struct config_env *env)
 		const struct config_secret_ref *r = &env->secret.p[i];
 		bool same = strcmp(r->name, r->from) == 0;
 
+		if (r->of_file) {
+			continue;
+		}
 		json_array_append_new(secrets,
 			same ? json_string(r->name) : json_sprintf("%s:%s", r->name, r->from));
 	}
@@ -90,6 +93,7 @@ static json_t *env_json(const struct config_env *env)
 void put_env(json_t *o, const struct config_env *env)
 {
 	put_new(o, "env", env_json(env));
+	put_list(o, "env_file", &env->files);
 }
 
 /* The service's, with those of the tags. */
@@ -103,6 +107,7 @@ static void put_whole_env(json_t *o, const struct config *c)
 	}
 	put_new(e, "tags", tags);
 	put_new(o, "env", e);
+	put_list(o, "env_file", &c->env.files);
 }
 
 void put_options(json_t *o, const struct config_options *options)

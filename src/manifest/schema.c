@@ -138,6 +138,7 @@ static const struct schema prefix_list = {
 	.scalar = SCHEMA_TEXT, .format = &f_prefix, .commas = true};
 SET(prefixes, prefix);
 LIST(paths, path);
+ONE_OR_LIST(env_file, f_path, path);
 static const struct schema labels = {.values = &value, .names = &f_label};
 static const struct schema args = {.values = &value, .names = &f_env_name};
 static const struct schema options = {.special = SCHEMA_OPTIONS};
@@ -271,6 +272,7 @@ static const struct schema_key role_keys[] = {
 	KEY("cmd", &command, "the image's", "Command; words as in a shell, without a shell."),
 	KEY("replicas", &count, "1", "Containers on each host."),
 	KEY("env", &schema_env, NULL, "Laid over the service's env."),
+	KEY("env_file", &env_file, NULL, "Files with variables; `env` counts more."),
 	KEY("options", &options, NULL, "Options of docker run, by their long names."),
 	KEY("labels", &labels, NULL, "Laid over the service's labels."),
 	KEY("volumes", &volumes, NULL, "Beside the service's volumes."),
@@ -455,6 +457,7 @@ static const struct schema_key accessory_keys[] = {
 	KEY("labels", &labels, NULL, "Labels."),
 	KEY("options", &options, NULL, "Options of docker run."),
 	KEY("env", &schema_env, NULL, "Environment."),
+	KEY("env_file", &env_file, NULL, "Files with variables; `env` counts more."),
 	KEY("files", &files, NULL, "Files that are placed on the server and mounted."),
 	KEY("directories", &files, NULL, "Folders that are made on the server and mounted."),
 	KEY("volumes", &volumes, NULL, "Volumes."),
@@ -511,6 +514,7 @@ static const struct schema_key root_keys[] = {
 	KEY("registry", &registry, NULL, "Registry of the image; none: it travels over SSH."),
 	KEY("builder", &builder, NULL, "How the image is built."),
 	KEY("env", &schema_env, NULL, "Environment of the containers."),
+	KEY("env_file", &env_file, NULL, "Files with variables; `env` counts more."),
 	KEY("labels", &labels, NULL, "Labels of the containers."),
 	KEY("volumes", &volumes, NULL, "Volumes of the containers."),
 	KEY("asset_path", &asset, NULL, "Folder with assets that old and new releases share."),

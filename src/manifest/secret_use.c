@@ -2,6 +2,8 @@
 /* Which secrets the manifest names, and where. */
 #include "internal.h"
 
+#include "secrets/dotenv.h"
+
 #include <string.h>
 
 static void add(
@@ -39,7 +41,7 @@ static void add_refs(
 	struct config_secret_uses *out, const struct config_secret_refs *refs, const char *key)
 {
 	VEC_FOREACH (refs, i) {
-		add(out, refs->p[i].from, key, refs->p[i].mark);
+		add(out, refs->p[i].from, refs->p[i].of_file ? "env_file" : key, refs->p[i].mark);
 	}
 }
 
@@ -105,6 +107,23 @@ void config_secret_names(const struct config *c, struct config_secret_uses *out)
 	}
 	add_accessories(c, out);
 	add_notify(c, out);
+}
+
+int config_secrets_load(const struct config *c, bool env_files, struct dotenv *d, struct error *err)
+{
+	VEC_FOREACH (&c->secrets_files, i) {
+		if (dotenv_load(d, c->secrets_files.p[i], err) < 0) {
+			return -1;
+		}
+	}
+	for (size_t i = 0; env_files && i < c->env_files.len; i++) {
+		const struct config_env_file *f = &c->env_files.p[i];
+		if (dotenv_load_env_file(d, f->path, f->name, err) < 0) {
+			return error_wrap(
+				err, "%s:%d:%d", f->mark.file, f->mark.line, f->mark.column);
+		}
+	}
+	return 0;
 }
 
 /* "names.yml" relative to the root, for a message. */

@@ -359,9 +359,17 @@ static char *name(struct parser *s)
 	return NULL;
 }
 
+/* Takes the name. */
 static void add_entry(struct parser *s, char *entry_name)
 {
-	struct entry entry = {.name = entry_name, .file = s->file, .line = s->line};
+	struct entry entry = {.file = s->file, .line = s->line};
+
+	if (s->d->prefix != NULL) {
+		CLEANUP_FREE char *bare = entry_name;
+		entry_name = xasprintf("%s:%s", s->d->prefix, bare);
+		entry.prefix = strlen(s->d->prefix) + 1;
+	}
+	entry.name = entry_name;
 
 	if (!strvec_has(&s->d->names, entry_name)) {
 		strvec_push(&s->d->names, entry_name);
@@ -374,7 +382,7 @@ static void note_linebreak_mode(struct parser *s)
 {
 	const struct part_vec *parts = &s->entry->parts;
 
-	if (str_eq(s->entry->name, "DOTENV_LINEBREAK_MODE")) {
+	if (str_eq(s->entry->name + s->entry->prefix, "DOTENV_LINEBREAK_MODE")) {
 		s->legacy_newlines = parts->len == 1 && parts->p[0].kind == PART_LITERAL &&
 				     str_eq(s->d->text.p + parts->p[0].text, "legacy");
 	}

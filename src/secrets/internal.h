@@ -24,6 +24,7 @@ VEC_TYPE(part_vec, struct part);
 
 struct entry {
 	char *name;
+	size_t prefix;    /* of the name: "<env file>:"; 0 = none */
 	const char *file; /* borrowed from dotenv.files */
 	unsigned line;
 	struct part_vec parts;
@@ -35,7 +36,8 @@ struct dotenv {
 	struct entry_vec entries;
 	struct strvec files;
 	struct strvec names;
-	struct str text; /* secret; texts of all parts; offset 0 is never used */
+	const char *prefix; /* name of the env file that is being parsed, or NULL */
+	struct str text;    /* secret; texts of all parts; offset 0 is never used */
 };
 
 /* The last entry of that name before index `end`, or NULL. */

@@ -134,6 +134,14 @@ int dotenv_load(struct dotenv *d, const char *path, struct error *err)
 	return rc < 0 ? -1 : check_mode(d, path, first, st.st_mode, sealed, err);
 }
 
+int dotenv_load_env_file(struct dotenv *d, const char *path, const char *name, struct error *err)
+{
+	d->prefix = name;
+	int rc = dotenv_load(d, path, err);
+	d->prefix = NULL;
+	return rc;
+}
+
 int dotenv_load_default(
 	struct dotenv *d, const char *root, const char *destination, struct error *err)
 {
@@ -207,6 +215,15 @@ static size_t index_of(const struct resolver *r, const struct entry *e)
 	return (size_t)(e - r->d->entries.p);
 }
 
+/* What `name` means to the entry: one of its own env file, else of the files before. */
+static struct entry *earlier_of(const struct resolver *r, const struct entry *e, const char *name)
+{
+	CLEANUP_FREE char *own = xasprintf("%.*s%s", (int)e->prefix, e->name, name);
+	struct entry *found = dotenv_find_(r->d, own, index_of(r, e));
+
+	return found != NULL || e->prefix == 0 ? found : dotenv_find_(r->d, name, index_of(r, e));
+}
+
 static int fail_at(struct resolver *r, const struct entry *e, const struct part *part)
 {
 	return error_wrap(r->err, "%s:%u: secret '%s'", e->file, part->line, e->name);
@@ -216,7 +233,7 @@ static int fail_at(struct resolver *r, const struct entry *e, const struct part 
 static int look_up(struct resolver *r, const struct entry *e, const char *name,
 	const char *otherwise, struct str *out)
 {
-	struct entry *earlier = dotenv_find_(r->d, name, index_of(r, e));
+	struct entry *earlier = earlier_of(r, e, name);
 
 	if (earlier != NULL) {
 		if (resolve_entry(r, earlier) < 0) {
@@ -244,7 +261,7 @@ static int variable(struct resolver *r, struct entry *e, const struct part *part
 {
 	const char *text = r->d->text.p;
 	const char *otherwise = part->otherwise != 0 ? text + part->otherwise : NULL;
-	const struct entry *earlier = dotenv_find_(r->d, text + part->text, index_of(r, e));
+	const struct entry *earlier = earlier_of(r, e, text + part->text);
 
 	if (look_up(r, e, text + part->text, otherwise, out) == 0) {
 		return 0;
@@ -261,7 +278,7 @@ static int command_env(struct resolver *r, struct entry *e, const char *command,
 	for (const char *p = strchr(command, '$'); p != NULL; p = strchr(p + 1, '$')) {
 		const char *begin = p[1] == '{' ? p + 2 : p + 1;
 		CLEANUP_FREE char *name = xstrndup(begin, dotenv_name_len_(begin, end));
-		struct entry *earlier = dotenv_find_(r->d, name, index_of(r, e));
+		struct entry *earlier = earlier_of(r, e, name);
 		if (earlier == NULL || strvec_has(&seen, name)) {
 			continue;
 		}

@@ -83,6 +83,35 @@ first"
 	assert_equal "$(docker_on h1 volume ls -q)" ""
 }
 
+@test "an env file's variables go to the containers as secrets" {
+	manifest_add "env_file: .env.production" "env: {clear: {COLOUR: blue}, secret: [TOKEN]}"
+	secrets_file TOKEN=from-secrets
+	echo .env.production >>"$APP/.git/info/exclude"
+	app_commit "Env file"
+	deploy_ok status
+	deploy_fails 3 push
+	assert_stderr "open '.*/.env.production'"
+	printf '%s\n' 'PLAIN=plain-value' 'TOKEN=hidden' 'COLOUR=red' 'BOTH="${TOKEN}
+second"' >"$APP/.env.production"
+	chmod 644 "$APP/.env.production"
+	deploy_fails 3 push
+	assert_stderr 'other users can read this file'
+	assert_containers h1 "$SERVICE" 0
+	chmod 600 "$APP/.env.production"
+	deploy_ok push -v
+	refute_stderr 'plain-value'
+	docker_on h1 exec "$(container 1)" env >"$BATS_TEST_TMPDIR/env"
+	grep -qx PLAIN=plain-value "$BATS_TEST_TMPDIR/env"
+	grep -qx COLOUR=blue "$BATS_TEST_TMPDIR/env"
+	grep -qx TOKEN=from-secrets "$BATS_TEST_TMPDIR/env"
+	grep -qx BOTH=hidden "$BATS_TEST_TMPDIR/env"
+	deploy_ok secrets print
+	assert_stdout '.env.production:PLAIN +\[REDACTED\] +.env.production +env_file'
+	sed -i s/plain-value/other-value/ "$APP/.env.production"
+	deploy_ok plan
+	assert_stdout 'secret .env.production:PLAIN changed'
+}
+
 @test "secrets of a password manager and of an encrypted file reach the containers" {
 	mkdir "$BATS_TEST_TMPDIR/bin"
 	# fake pass: what it prints for one entry

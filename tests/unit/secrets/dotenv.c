@@ -334,6 +334,39 @@ static void default_files_are_laid_over_and_real_commands_run(void **state)
 	assert_string_equal(slash, "destination '../x' has a '/'");
 }
 
+/* Its names are its own; it sees the secrets files, and they do not see it. */
+static void env_files(void **state)
+{
+	CLEANUP_FREE char *folder = xstrdup("/tmp/deploy-env-file-XXXXXX");
+	struct error err = {0};
+
+	assert_non_null(mkdtemp(folder));
+	CLEANUP_FREE char *path = fs_join(folder, ".env");
+	static const char text[] = "A=file\nB=$A$C\nC=$C.\n";
+	assert_int_equal(fs_write_atomic(path, text, strlen(text), 0600, &err), 0);
+
+	struct dotenv *d = dotenv_new();
+	assert_int_equal(dotenv_parse(d, "s", "A=secret\nC=see\n", 15, &err), 0);
+	assert_int_equal(dotenv_load_env_file(d, path, ".env", &err), 0);
+	assert_int_equal(dotenv_parse(d, "t", "D=$A\n", 5, &err), 0);
+	static const char *const cases[][2] = {{"A", "secret"}, {".env:A", "file"},
+		{".env:B", "filesee"}, {".env:C", "see."}, {"D", "secret"}};
+	for (size_t i = 0; i < 5; i++) {
+		struct secret *s = dotenv_resolve(d, cases[i][0], NULL, &err);
+		assert_non_null(s);
+		assert_string_equal(secret_reveal(s), cases[i][1]);
+		secret_unref(s);
+	}
+	dotenv_free(d);
+	assert_int_equal(chmod(path, 0644), 0);
+	d = dotenv_new();
+	assert_int_equal(dotenv_load_env_file(d, path, ".env", &err), -1);
+	assert_non_null(strstr(err.text, "other users can read this file"));
+	dotenv_free(d);
+	unlink(path);
+	rmdir(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +377,7 @@ int main(void)
 		cmocka_unit_test(every_prefix_parses_or_fails_cleanly),
 		cmocka_unit_test(files_that_others_can_read_hold_no_literals),
 		cmocka_unit_test(default_files_are_laid_over_and_real_commands_run),
+		cmocka_unit_test(env_files),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
