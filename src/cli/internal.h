@@ -99,7 +99,8 @@ extern const struct command command_proxy_details, command_proxy_config, command
 extern const struct command command_exec;
 extern const struct command command_lock_status, command_lock_acquire, command_lock_release;
 extern const struct command command_audit, command_prune, command_remove;
-extern const struct command command_secrets_print, command_secrets_edit, command_secrets_fetch, command_secrets_extract;
+extern const struct command command_secrets_print, command_secrets_edit, command_secrets_fetch,
+	command_secrets_extract;
 extern const struct command command_config, command_check;
 extern const struct command command_hook_install, command_hook_uninstall, command_hook_list;
 extern const struct command command_hook_run;
