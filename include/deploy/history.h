@@ -59,6 +59,7 @@ struct release {
 	struct strmap hosts; /* host -> "ok" or what happened; those that it was for (empty: all) */
 	struct strvec roles; /* those that it was for, when --roles chose; empty: all */
 	json_t *config;      /* resolved manifest without secrets, or NULL */
+	struct strmap snapshots; /* "accessory@host" -> backup that was taken before its command */
 	struct strmap env_digests;         /* secret name -> keyed digest, never the value */
 	int64_t requests, failed_requests; /* during the switch; -1: not counted */
 	int64_t bytes_sent;

@@ -30,7 +30,7 @@ enum plan_phase {
 	PLAN_BUILD,
 	PLAN_TRANSFER,
 	PLAN_BOOT,    /* network, proxy, accessories that are missing */
-	PLAN_RELEASE, /* release command */
+	PLAN_RELEASE, /* snapshots, release command */
 	PLAN_START,   /* candidates of the primary role and of those behind the proxy, until healthy
 		       */
 	PLAN_WORKERS, /* those of the other roles */
@@ -55,6 +55,7 @@ enum plan_step_kind {
 	STEP_NETWORK,
 	STEP_PROXY,
 	STEP_ACCESSORY, /* boot `accessory` */
+	STEP_SNAPSHOT,  /* back `accessory` up */
 	STEP_COMMAND,   /* the release command */
 	STEP_CREATE,    /* create and start a candidate */
 	STEP_PREPARE,   /* create it, not started yet */
@@ -81,7 +82,7 @@ struct plan_step {
 	struct strvec names; /* STEP_ROUTES, STEP_SWITCH: containers that get the traffic;
 				STEP_SCHEDULE */
 	const struct config_role *role;
-	const struct config_accessory *accessory; /* STEP_ACCESSORY */
+	const struct config_accessory *accessory; /* STEP_ACCESSORY, STEP_SNAPSHOT */
 	int replica;
 	long number;                  /* release that it is about */
 	enum release_outcome outcome; /* STEP_END */

@@ -22,6 +22,12 @@ char *backup_take_over_script(const char *address);
 const char *backup_magic(const struct config_accessory *a);
 const char *backup_kind_name(const struct config_accessory *a);
 
+/* -- backups.c -- */
+
+/* Where its backups of this target lie; *dir is the caller's, and lives as long as the store. */
+struct store backup_store(
+	struct deployment *d, struct target *t, const struct config_accessory *a, char **dir);
+
 /* -- backup_run.c -- */
 
 /* Runs a script in a container; its output, if wanted, without the newline at its end. */

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DAY_MS    ((int64_t)24 * 3600 * 1000)
-#define SHOWN_HEX 12 /* digits of a checksum in a table */
+#define DAY_MS      ((int64_t)24 * 3600 * 1000)
+#define SHOWN_HEX   12 /* digits of a checksum in a table */
+#define SAFETY_NOTE "before the restore of "
 
-/* The caller frees store.dir. */
-static struct store open_store(
+struct store backup_store(
 	struct deployment *d, struct target *t, const struct config_accessory *a, char **dir)
 {
 	CLEANUP_FREE char *key = names_service_key(d->config);
@@ -114,7 +114,7 @@ static int back_up(struct deployment *d, struct target *t, const struct config_a
 	char size[16];
 	CLEANUP_FREE char *dir = NULL;
 	CLEANUP_STR struct str count = STR_INIT(STR_MAX_LINE);
-	struct store s = open_store(d, t, a, &dir);
+	struct store s = backup_store(d, t, a, &dir);
 	struct backup_info info = {0};
 	if (accessory_settle(d, t, a, err) < 0 || is_running(t, a, err) < 0 ||
 		backup_take(d, t, a, &s, NULL, &info, err) < 0) {
@@ -178,7 +178,7 @@ static int list_one(struct deployment *d, struct target *t, const struct config_
 {
 	CLEANUP_FREE char *dir = NULL;
 	struct backup_infos all = {0};
-	struct store s = open_store(d, t, a, &dir);
+	struct store s = backup_store(d, t, a, &dir);
 	if (store_list(&s, &all, err) < 0) {
 		return host_error(t->host, err);
 	}
@@ -231,7 +231,8 @@ static const struct backup_info *choose(
 	const struct backup_info *found = NULL;
 	for (size_t i = all->len; i-- > 0;) {
 		const struct backup_info *b = &all->p[i];
-		if (id ? !str_starts(b->id, id) : b->note != NULL) {
+		bool safety = b->note && str_starts(b->note, SAFETY_NOTE);
+		if (id ? !str_starts(b->id, id) : safety) {
 			continue;
 		}
 		if (id && found) {
@@ -304,7 +305,7 @@ static int restore_it(struct deployment *d, struct target *t, const struct confi
 static int take_safety(struct deployment *d, struct target *t, const struct config_accessory *a,
 	const struct store *s, const struct backup_info *b, struct error *err)
 {
-	CLEANUP_FREE char *note = xasprintf("before the restore of %s", b->id);
+	CLEANUP_FREE char *note = xasprintf(SAFETY_NOTE "%s", b->id);
 	struct backup_info safety = {0};
 	if (backup_take(d, t, a, s, note, &safety, err) < 0) {
 		(void)error_wrap(err, "the safety backup");
@@ -370,7 +371,7 @@ int operation_accessory_restore(struct deployment *d, const char *name,
 	if (!t || deployment_look(d, err) < 0) {
 		return -1;
 	}
-	struct store s = open_store(d, t, a, &dir);
+	struct store s = backup_store(d, t, a, &dir);
 	int result = store_list(&s, &all, err);
 	const struct backup_info *b = result == 0 ? choose(&all, options->id, err) : NULL;
 	if (!b || confirm(d, t, a, b, !options->no_safety, err) < 0 ||

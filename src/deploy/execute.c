@@ -36,6 +36,7 @@ void run_fini(struct run *r)
 		strvec_fini(&r->targets[i].revived_workers);
 		strvec_fini(&r->targets[i].halted);
 		proxy_service_fini(&r->targets[i].service);
+		strmap_fini(&r->targets[i].snapshots);
 		proxy_counts_fini(&r->targets[i].counts);
 		free(r->targets[i].message);
 		free(r->targets[i].pulled_arch);
@@ -504,7 +505,8 @@ static int before_switch(struct run *r, struct error *err)
 	}
 	if (run_has_phase(r, PLAN_RELEASE)) {
 		phase_begin(r, "release");
-		if (command_run(r, err) < 0) {
+		if (snapshots_take(r, err) < 0 ||
+			(d->config->release.command && command_run(r, err) < 0)) {
 			return -1;
 		}
 		phase_end(r);

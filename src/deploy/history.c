@@ -53,6 +53,7 @@ void release_fini(struct release *r)
 	strmap_fini(&r->hosts);
 	strvec_fini(&r->roles);
 	strmap_fini(&r->env_digests);
+	strmap_fini(&r->snapshots);
 	json_decref(r->config);
 	memset(r, 0, sizeof(*r));
 }
@@ -77,6 +78,8 @@ void release_copy(struct release *to, const struct release *from)
 	strvec_copy(&to->roles, &from->roles);
 	memset(&to->env_digests, 0, sizeof(to->env_digests));
 	strmap_copy(&to->env_digests, &from->env_digests);
+	memset(&to->snapshots, 0, sizeof(to->snapshots));
+	strmap_copy(&to->snapshots, &from->snapshots);
 	to->config = json_deep_copy(from->config);
 }
 
@@ -270,6 +273,7 @@ static bool apply_end(struct history *h, const json_t *j)
 	r->finished_ms = time_of(j);
 	set_text(&r->error, j, "error");
 	set_map(&r->hosts, json_object_get(j, "hosts"));
+	set_map(&r->snapshots, json_object_get(j, "snapshots"));
 	r->requests = json_int_at(j, "requests", -1);
 	r->failed_requests = json_int_at(j, "failed_requests", -1);
 	r->bytes_sent = json_int_at(j, "bytes_sent", 0);

@@ -79,6 +79,7 @@ static void put_begin_fields(json_t *j, const struct release *r)
 static void put_end_fields(json_t *j, const struct release *r)
 {
 	put_text(j, "error", r->error);
+	put_map(j, "snapshots", &r->snapshots);
 	if (r->requests >= 0) {
 		json_object_set_new(j, "requests", json_integer(r->requests));
 		json_object_set_new(j, "failed_requests", json_integer(r->failed_requests));

@@ -34,3 +34,29 @@ void plan_accessories(const struct plan_request *req, struct plan *p, bool boot)
 		}
 	}
 }
+
+/* Before the release command; a push that leaves the accessory out says so. */
+void plan_snapshots(const struct plan_request *req, struct plan *p)
+{
+	const struct strvec *names = &req->config->release.snapshots;
+	VEC_FOREACH (names, i) {
+		bool any = false;
+		for (size_t j = 0; j < req->hosts->len; j++) {
+			const struct plan_accessories *here = &req->hosts->p[j].accessories;
+			VEC_FOREACH (here, k) {
+				const struct config_accessory *a = here->p[k].accessory;
+				if (str_eq(a->name, names->p[i])) {
+					plan_add_named(p, PLAN_RELEASE, STEP_SNAPSHOT, j, a->name)
+						->accessory = a;
+					any = true;
+				}
+			}
+		}
+		if (!any) {
+			strvec_pushf(&p->notes,
+				"no snapshot of accessory %s is taken: --hosts or --roles leaves "
+				"it out",
+				names->p[i]);
+		}
+	}
+}

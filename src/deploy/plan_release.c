@@ -90,6 +90,7 @@ static void plan_once(const struct plan_request *req, struct plan *p)
 	}
 	CLEANUP_FREE char *image = names_image(req->config, req->version);
 	plan_add_named(p, PLAN_BUILD, STEP_BUILD, PLAN_NO_HOST, image);
+	plan_snapshots(req, p);
 	if (req->config->release.command) {
 		plan_add_named(
 			p, PLAN_RELEASE, STEP_COMMAND, PLAN_NO_HOST, req->config->release.command);

@@ -34,6 +34,7 @@ static const char *const kind_names[] = {
 	[STEP_NETWORK] = "network",
 	[STEP_PROXY] = "proxy",
 	[STEP_ACCESSORY] = "accessory",
+	[STEP_SNAPSHOT] = "snapshot",
 	[STEP_COMMAND] = "command",
 	[STEP_CREATE] = "create",
 	[STEP_PREPARE] = "prepare",
@@ -93,6 +94,9 @@ static void describe(const struct plan_step *s, struct str *out)
 		break;
 	case STEP_ACCESSORY:
 		str_addf(out, "boot accessory %s and wait until it is healthy", s->name);
+		break;
+	case STEP_SNAPSHOT:
+		str_addf(out, "back up accessory %s", s->name);
 		break;
 	case STEP_COMMAND:
 		str_addf(out, "run the release command: %s", s->name);

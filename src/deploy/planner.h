@@ -27,6 +27,8 @@ bool plan_is_cron_host(const struct config_role *role, const struct plan_host *h
 /* How many containers a host ran of a release: as its manifest said, or as is seen anywhere. */
 int plan_replicas_of(const struct plan_request *req, const char *host,
 	const struct config_role *role, long runs);
+/* Adds the backups that release.snapshot asks for. */
+void plan_snapshots(const struct plan_request *req, struct plan *p);
 /* Does the request's --roles choose it? */
 bool plan_role_selected(const struct plan_request *req, const struct config_role *role);
 /* Adds the removals of one host; what `p` makes live, or (p->number 0) what is live, stays. */

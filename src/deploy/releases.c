@@ -180,6 +180,10 @@ int operation_releases_show(struct deployment *d, long number, struct error *err
 		ui_print(d->ui, "%-14s %s: %s", i == 0 ? "hosts" : "", r->hosts.p[i].key,
 			r->hosts.p[i].value);
 	}
+	VEC_FOREACH (&r->snapshots, i) {
+		ui_print(d->ui, "%-14s %s: %s", i == 0 ? "snapshots" : "", r->snapshots.p[i].key,
+			r->snapshots.p[i].value);
+	}
 	json_t *j = release_to_json(r);
 	json_object_set_new(j, "result", json_string("release"));
 	ui_json(d->ui, j);

@@ -19,8 +19,9 @@ struct run_target {
 	struct strvec revived_workers;
 	struct strvec halted; /* old ones that made place for new ones (stop-first) */
 	struct proxy_service service;
-	bool service_ready; /* `service` is filled in */
-	char *message;      /* of a maintenance that goes on, or NULL */
+	bool service_ready;      /* `service` is filled in */
+	char *message;           /* of a maintenance that goes on, or NULL */
+	struct strmap snapshots; /* that were taken here */
 	bool switched;
 	bool took_traffic; /* perhaps: a switch was begun */
 	bool recorded;
@@ -110,6 +111,10 @@ ERROR_CHECKED int traffic_retire(
 ERROR_CHECKED int traffic_prepare(struct run *r, struct target *t, struct error *err);
 /* Fills in `service` of the target from the manifest and the secrets, once. */
 ERROR_CHECKED int traffic_service(struct run *r, struct target *t, struct error *err);
+
+/* -- snapshot.c -- */
+/* Takes the backups of the plan's steps, and notes them in the release. */
+ERROR_CHECKED int snapshots_take(struct run *r, struct error *err);
 
 /* -- command.c -- */
 ERROR_CHECKED int command_run(struct run *r, struct error *err);

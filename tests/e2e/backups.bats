@@ -186,3 +186,29 @@ count() { testbed exec h2 sh -c "ls $DIR/db | grep -c '$1\$' || true"; }
 	assert_stderr "no such thing"
 	assert_equal "$(testbed exec h1 sh -c "ls $DIR/files/*.data | wc -l")" 1
 }
+
+@test "a push takes a snapshot before its release command, and has it on record" {
+	postgres "{}"
+	manifest_add "release:" "  command: release" "  snapshot: db"
+	app_commit "Snapshot" release-fails="on purpose"
+	sql "create table t as select 42 as n"
+	deploy_fails 5 push
+	assert_equal "$(count .json)" 1
+	app_commit "Works" release-fails-
+	deploy_ok plan
+	assert_stdout "h2: back up accessory db"
+	deploy_ok push
+	assert_equal "$(count .json)" 2
+	deploy_ok releases show 2
+	local id
+	id=$(awk '/db@h2/ {print $NF}' "$DEPLOY_STDOUT")
+	sql "drop table t"
+	deploy_ok -y accessory restore db "$id"
+	assert_equal "$(sql 'select n from t')" 42
+	# No release without its snapshot.
+	deploy_ok accessory stop db
+	app_commit "Again" version.txt="version 3"
+	deploy_fails 5 push
+	assert_stderr "snapshot of accessory 'db'"
+	deploy_ok accessory start db
+}
