@@ -147,16 +147,22 @@ static int pull(struct ssh_session *s, struct channel *c, struct stream *st, int
 	return 0;
 }
 
-/* A reader that keeps up gets a larger window: 2 MB are only 2 MB per round trip. */
-static void widen(struct channel *c)
+/*
+ * A reader that keeps up gets a larger window: 2 MB are only 2 MB per round trip.  It may stop to
+ * keep up later, when its neighbours are slower (merged logs): then a window's worth waits in
+ * memory, so that all channels share what there is.
+ */
+static void widen(struct ssh_session *s, struct channel *c)
 {
+	unsigned open = atomic_load(&s->open);
+	unsigned fast = open > 2 ? 2 * SSH_WINDOW_FAST / open : SSH_WINDOW_FAST;
+
 	if (c->received < SSH_FAST_AFTER || c->out.pending.len > 0 || c->err.pending.len > 0) {
 		return;
 	}
 	unsigned long window = libssh2_channel_window_read_ex(c->ch, NULL, NULL);
-	if (window < SSH_WINDOW_FAST / 2) {
-		(void)libssh2_channel_receive_window_adjust2(
-			c->ch, SSH_WINDOW_FAST - window, 1, NULL);
+	if (fast > SSH_WINDOW && window < fast / 2) {
+		(void)libssh2_channel_receive_window_adjust2(c->ch, fast - window, 1, NULL);
 	}
 }
 
@@ -184,7 +190,7 @@ static int pull_all(struct ssh_session *s, struct channel *c, int *code)
 	if (c->err.fd >= 0 && pull(s, c, &c->err, code) < 0) {
 		return -1;
 	}
-	widen(c);
+	widen(s, c);
 	finish_down(c);
 	return 0;
 }
