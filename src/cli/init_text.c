@@ -120,7 +120,10 @@ const char init_secrets_text[] =
 	"# $(command) takes the value from a password manager, $NAME from the environment:\n"
 	"#\n"
 	"# DATABASE_URL=$(pass show example/database-url)\n"
-	"# REGISTRY_PASSWORD=$REGISTRY_PASSWORD\n";
+	"# REGISTRY_PASSWORD=$REGISTRY_PASSWORD\n"
+	"#\n"
+	"# 'deploy secrets fetch' asks 1Password, Bitwarden, Vault and others; an encrypted\n"
+	"# file that can be in git is made by 'deploy secrets edit'. See deploy-secrets(1).\n";
 
 #define HOOK_HEAD                                                                                  \
 	"#!/bin/sh\n"                                                                              \

@@ -18,6 +18,8 @@
 #define MAX_TAR    ((size_t)4 << 20)
 #define MAX_PASSWD ((size_t)1 << 20)
 
+#define READ_TIMEOUT_MS 60000
+
 /* Offsets and widths of a tar header's fields (POSIX.1-2017, ustar). */
 enum { AT_UID = 108, AT_SIZE = 124, AT_TYPE = 156 };
 
@@ -236,13 +238,17 @@ static int get(
 	char buf[16384];
 	ssize_t n = s != NULL ? 1 : -1;
 
-	while (n > 0) {
-		n = docker_stream_read(s, buf, sizeof(buf), -1, err);
+	while (n > 0 && !tar->overflow) {
+		n = docker_stream_read(s, buf, sizeof(buf), READ_TIMEOUT_MS, err);
 		if (n > 0) {
 			str_addn(tar, buf, (size_t)n);
 		}
 	}
 	explicit_bzero(buf, sizeof(buf));
+	if (n == DOCKER_AGAIN) {
+		return error_set(err, ERROR_REMOTE, "'%s' did not come within %d s", path,
+			READ_TIMEOUT_MS / 1000);
+	}
 	return n < 0 ? -1 : 0;
 }
 

@@ -197,6 +197,9 @@ static int run_command(const struct dotenv_source *source, const char *command,
 	} else {
 		error_set(err, ERROR_MANIFEST, "the command ended with status %d", result.status);
 	}
+	if (result.status == 127 && strstr(command, "kamal secrets") != NULL) {
+		error_hint(err, "'kamal secrets' is answered here when it stands alone in $(...)");
+	}
 	err->status = result.status;
 	return error_detail(err, str_c(&errout), errout.len);
 }

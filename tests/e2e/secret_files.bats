@@ -79,6 +79,20 @@ first"
 	assert_equal "$(file_in 1 /run/secrets/key | tail -1)" first
 	deploy_ok app exec -- cat /run/secrets/key
 	assert_stdout '^first$'
+
+	# A container that is made again for a rollback has the file of that release.
+	manifest_edit 's/^    hosts:.*/&\n    replicas: 2/'
+	app_commit "Two"
+	deploy_ok push
+	secrets_file "TLS_KEY=third"
+	app_commit "Three" version.txt="version 3"
+	deploy_ok push
+	container 2 | head -1 | xargs -I{} docker -H "$(testbed docker-host h1)" rm -fv {} >/dev/null
+	deploy_ok rollback
+	for id in $(container 2); do
+		assert_equal "$(docker_on h1 exec -u 0 "$id" cat /run/secrets/key)" first
+	done
+	assert_equal "$(container 2 | wc -l)" 2
 	deploy_ok remove -y
 	assert_equal "$(docker_on h1 volume ls -q)" ""
 }

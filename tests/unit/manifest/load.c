@@ -142,6 +142,17 @@ static void test_kamal_folders(void **state)
 	assert_int_equal(c->secrets_files.len, 2);
 	assert_true(str_ends(c->secrets_files.p[1], "/.kamal/secrets.staging"));
 	config_free(c);
+	put(".kamal/secrets.enc", "");
+	put(".kamal/secrets-common.enc", "");
+	put(".kamal/secrets.staging.enc", "");
+	c = load("", NULL, "staging", &err);
+	assert_non_null(c);
+	assert_int_equal(c->secrets_files.len, 4);
+	assert_true(str_ends(c->secrets_files.p[0], "/.kamal/secrets-common.enc"));
+	assert_true(str_ends(c->secrets_files.p[1], "/.kamal/secrets-common"));
+	assert_true(str_ends(c->secrets_files.p[2], "/.kamal/secrets.staging.enc"));
+	assert_true(str_ends(c->secrets_files.p[3], "/.kamal/secrets.staging"));
+	config_free(c);
 	put(".deploy/secrets", "");
 	c = load("", NULL, NULL, &err);
 	assert_non_null(c);
