@@ -96,7 +96,8 @@ struct sftp_op *sftp_append(
 	struct sftp_batch *b, const char *path, const void *data, size_t len, mode_t mode);
 /*
  * Opens a file that is there for the sftp_append()s to come, which then take one round trip instead
- * of two; kept open until the client is closed.  They notice when another file has its name by then.
+ * of two; kept open until the client is closed.  They notice when another file has its name by
+ * then.
  */
 struct sftp_op *sftp_hold(struct sftp_batch *b, const char *path);
 struct sftp_op *sftp_chmod(struct sftp_batch *b, const char *path, mode_t mode);
