@@ -38,6 +38,8 @@ bool ui_is_animated(const struct ui *ui);
 
 /* A value that must never be shown (copied into locked memory). Shorter than 4 bytes: ignored. */
 void ui_redact(struct ui *ui, const char *value, size_t len);
+/* A copy of the text without such values, for what leaves by another way. The caller frees. */
+char *ui_scrub(struct ui *ui, const char *text);
 
 /*
  * Events; thread-safe; nothing when `ui` is NULL.  `host` may be NULL (this machine).  Texts are

@@ -35,9 +35,10 @@ struct observation {
  */
 enum secrets_need {
 	SECRETS_NONE = 0,
-	SECRETS_SSH,   /* keys to connect with */
-	SECRETS_PROXY, /* a given certificate: what may have to tell the proxy */
-	SECRETS_ALL,   /* what makes containers or images */
+	SECRETS_SSH,    /* keys to connect with */
+	SECRETS_PROXY,  /* a given certificate: what may have to tell the proxy */
+	SECRETS_NOTIFY, /* whom to tell, and how to sign it */
+	SECRETS_ALL,    /* what makes containers or images */
 };
 
 /* A server that the command works on. */
@@ -157,6 +158,12 @@ ERROR_CHECKED int deployment_load_secrets(
 
 /* Name -> digest keyed by the lock host's key: tells which secret changed, never its value. */
 void secrets_digests(const struct deployment *d, struct strmap *out);
+
+/* -- notify.c -- */
+
+/* Tells those of `notify:` that want to know; `why` NULL: the release is live.  Failing is warned
+ * about.  In a shield (after Ctrl-C) it takes 3 s at most. */
+void notify_release(struct deployment *d, const struct release *release, const struct error *why);
 
 /* -- observe.c -- */
 

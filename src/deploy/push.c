@@ -184,6 +184,7 @@ int run_finish(struct run *r, int result, struct error *err)
 		if (hooks_run(d, name, &r->release, NULL, &hook) < 0) {
 			ui_warn(d->ui, NULL, "%s (the release is live)", hook.text);
 		}
+		notify_release(d, &r->release, NULL);
 		if (r->late.kind == ERROR_NONE) {
 			return 0;
 		}
@@ -199,6 +200,7 @@ int run_finish(struct run *r, int result, struct error *err)
 	if (hooks_run(d, "deploy-failed", &r->release, err, &hook) < 0) {
 		ui_warn(d->ui, NULL, "%s", hook.text);
 	}
+	notify_release(d, &r->release, err);
 	if (interrupted) {
 		cancel_shield_end();
 	}

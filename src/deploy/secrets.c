@@ -114,7 +114,9 @@ static bool is_needed(const struct config_secret_use *use, enum secrets_need nee
 {
 	bool ssh = strncmp(use->key, "ssh.", 4) == 0;
 	bool proxy = strncmp(use->key, "proxy.", 6) == 0;
-	return need == SECRETS_ALL || ssh || (proxy && need == SECRETS_PROXY);
+	bool notify = strncmp(use->key, "notify", 6) == 0;
+	return need == SECRETS_ALL || ssh || (proxy && need >= SECRETS_PROXY) ||
+	       (notify && need >= SECRETS_NOTIFY);
 }
 
 static int load(struct deployment *d, const struct config_secret_uses *uses, enum secrets_need need,

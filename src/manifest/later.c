@@ -19,7 +19,6 @@ static const struct {
 	{"accessories.*.backup.s3", NULL, "backups to S3 are"},
 	{"servers.*.cron", NULL, "cron roles are"},
 	{"release.rollback_command", NULL, "rollback commands are"},
-	{"notify", NULL, "notifications are"},
 	{"proxy.driver", "traefik", "the traefik driver is"},
 	{"proxy.run.metrics_port", NULL, "metrics of the proxy are"},
 	{"proxy.logging", NULL, "further headers in the access log are"},

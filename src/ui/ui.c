@@ -250,6 +250,16 @@ void ui_note(struct ui *ui, const char *text)
 	}
 }
 
+char *ui_scrub(struct ui *ui, const char *text)
+{
+	struct str out = STR_INIT(16 * MAX_TEXT);
+
+	pthread_mutex_lock(&ui->lock);
+	redactor_apply(&ui->redactor, text, strnlen(text, MAX_TEXT), &out);
+	pthread_mutex_unlock(&ui->lock);
+	return str_take(&out);
+}
+
 /* "  " before each line. */
 static void add_indented(struct str *out, const char *text)
 {
