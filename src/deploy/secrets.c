@@ -147,7 +147,8 @@ int deployment_load_secrets(struct deployment *d, enum secrets_need need, struct
 			vec_push(&uses, all.p[i]);
 		}
 	}
-	int result = uses.len > 0 ? load(d, &uses, need, err) : 0;
+	bool env_files = need == SECRETS_ALL && d->config->env_files.len > 0;
+	int result = uses.len > 0 || env_files ? load(d, &uses, need, err) : 0;
 	if (result == 0 && need == SECRETS_ALL) {
 		result = container_check(d->config, err);
 	}

@@ -98,13 +98,15 @@ first"
 }
 
 @test "an env file's variables go to the containers as secrets" {
-	manifest_add "env_file: .env.production" "env: {clear: {COLOUR: blue}, secret: [TOKEN]}"
+	manifest_add "env_file: .env.production"
 	secrets_file TOKEN=from-secrets
 	echo .env.production >>"$APP/.git/info/exclude"
 	app_commit "Env file"
 	deploy_ok status
 	deploy_fails 3 push
-	assert_stderr "open '.*/.env.production'"
+	assert_stderr "deploy.yml:[0-9]+:[0-9]+: open '.*/.env.production'"
+	manifest_add "env: {clear: {COLOUR: blue}, secret: [TOKEN]}"
+	app_commit "Env"
 	printf '%s\n' 'PLAIN=plain-value' 'TOKEN=hidden' 'COLOUR=red' 'BOTH="${TOKEN}
 second"' >"$APP/.env.production"
 	chmod 644 "$APP/.env.production"
