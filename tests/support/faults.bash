@@ -303,6 +303,15 @@ host_mended() {
 	testbed exec "$1" pgrep -x dockerd >/dev/null || testbed start-dockerd "$1"
 }
 
+# Do users of the victim get their answers all the while?
+# - boot: its proxy is what the push has to boot;
+# - dockerd in switch: Docker's name server dies with it, so that the proxy of that host connects
+#   to no container any more, neither to the new ones nor, once its connections of before have
+#   ended, to the old ones. In the other phases its connections live on.
+victim_serves() {
+	! fault_takes_host "$FAULT" && [[ $PHASE != boot && $PHASE:$FAULT != switch:dockerd ]]
+}
+
 # What lies beside the lock may be another's who is taking it just now, up to some minutes.
 time_passes() {
 	testbed exec "$LOCK_HOST" find "/home/deploy/.deploy/$SERVICE" \( -name 'lock.*' -o -name 'beat.*' \) \
@@ -446,8 +455,7 @@ served_by() {
 assert_one_release() { # WANTED: old, new or same
 	local h want=$1 got
 	for h in h1 h2 h3; do
-		[[ $h != "$VICTIM" ]] || ! fault_takes_host "$FAULT" || continue
-		[[ $h != "$VICTIM" || $PHASE != boot ]] || continue # its proxy is what was to boot
+		[[ $h != "$VICTIM" ]] || victim_serves || continue
 		got=$(served_by "$h")
 		[[ $want != same ]] || want=$got
 		[[ $got == "$want" ]] || { deploy_show push >&2 && fail "$h serves $got, wanted $want"; }
@@ -487,7 +495,7 @@ faults_traffic_start() {
 	for h in h1 h2 h3; do
 		if [[ $h != "$VICTIM" ]]; then
 			others+=("$(testbed ip "$h")")
-		elif ! fault_takes_host "$FAULT" && [[ $PHASE != boot ]]; then
+		elif victim_serves; then
 			own+=("$(testbed ip "$h")")
 		fi
 	done
