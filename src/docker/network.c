@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "internal.h"
 
+#include "util/cancel.h"
+#include "util/clock.h"
+#include "util/json.h"
+
 #include <stdlib.h>
 #include <string.h>
+
+#define SETTLE_MS 5000
 
 int docker_network_inspect(
 	struct docker *d, const char *name, struct docker_network *out, struct error *err)
@@ -27,6 +33,62 @@ void docker_network_fini(struct docker_network *n)
 	memset(n, 0, sizeof(*n));
 }
 
+/* How many networks of that name there are, and whether another one than `id` is the older one. */
+static int count_networks(
+	struct docker *d, const char *name, const char *id, bool *younger, struct error *err)
+{
+	CLEANUP_JSON json_t *list = NULL;
+	const char *own = "";
+	int n = 0;
+	size_t i;
+	json_t *one;
+	if (docker_call(d, "GET", "/networks", NULL, 0, &list, err) < 0) {
+		return -1;
+	}
+	json_array_foreach(list, i, one)
+	{
+		own = str_eq(json_str_at(one, "Id", ""), id) ? json_str_at(one, "Created", "")
+							     : own;
+	}
+	*younger = false;
+	json_array_foreach(list, i, one)
+	{
+		if (str_eq(json_str_at(one, "Name", ""), name)) {
+			int order = strcmp(json_str_at(one, "Created", ""), own);
+			n++;
+			*younger = *younger ||
+				   (*own && (order < 0 || (order == 0 &&
+								  strcmp(json_str_at(one, "Id", ""),
+									  id) < 0)));
+		}
+	}
+	return n;
+}
+
+/*
+ * Docker before 25 may let two clients make a network of one name at the same time, and refuses
+ * the name as ambiguous from then on: the older network stays.
+ */
+static int settle(struct docker *d, const char *name, const char *id, struct error *err)
+{
+	int64_t until = clock_mono_ms() + SETTLE_MS;
+	for (;;) {
+		bool younger = false;
+		int n = count_networks(d, name, id, &younger, err);
+		if (n < 2) {
+			return n < 0 ? -1 : 0;
+		}
+		if (younger && docker_network_remove(d, id, err) < 0) {
+			return -1;
+		}
+		if (clock_mono_ms() > until || cancel_check(err) < 0) {
+			return err->kind ? -1
+					 : error_set(err, ERROR_REMOTE, "it is there %d times", n);
+		}
+		clock_sleep_ms(20);
+	}
+}
+
 int docker_network_create(
 	struct docker *d, const char *name, const struct strmap *labels, struct error *err)
 {
@@ -38,8 +100,12 @@ int docker_network_create(
 	if (labels) {
 		json_object_set_new(body, "Labels", docker_js_from_strmap(labels));
 	}
-	if (docker_call(d, "POST", "/networks/create", body, 0, NULL, err) == 0) {
-		return 0;
+	CLEANUP_JSON json_t *made = NULL;
+	if (docker_call(d, "POST", "/networks/create", body, 0, &made, err) == 0) {
+		if (settle(d, name, json_str_at(made, "Id", ""), err) == 0) {
+			return 0;
+		}
+		return error_wrap(err, "create network '%s'", name);
 	}
 	if (err->status == 409) { /* there is one */
 		*err = (struct error){0};

@@ -360,6 +360,11 @@ static int create(struct proxy *p, const struct docker_container_spec *spec, str
 	CLEANUP_FREE char *id = NULL;
 	if (docker_container_run(p->host->docker, spec, NULL, &id, NULL, err) < 0) {
 		struct error ignored = {0};
+		if (err->status == 409 && !id) {
+			/* Another service's push has just made it. */
+			*err = (struct error){0};
+			return wait_ready(p, err);
+		}
 		/* Only what was made here: the name may be taken. */
 		if (id && docker_container_remove(p->host->docker, id, true, true, &ignored) < 0) {
 			ui_debug(p->host->ui, p->host->name, "%s", ignored.text);
