@@ -96,6 +96,15 @@ cut_stand() {
 	cut_reached standing
 }
 
+# One after the other: they all boot the same proxy.
+cut_first_push() {
+	local lock
+	exec {lock}>"$CUT/boot"
+	flock "$lock"
+	faults_new_service "$@" {lock}>&-
+	exec {lock}>&-
+}
+
 # Nobody waits for who has failed.
 cut_left() { # STATUS
 	[[ $1 == 0 ]] || touch "$BATS_TEST_TMPDIR"/at-{ready,standing,ended,pushed}
@@ -107,9 +116,9 @@ cut_one() { # PHASE: runs beside the others, in a shell of its own
 	# shellcheck disable=SC2034 # faults.bash reads them
 	BATS_TEST_TMPDIR=$CUT/$1 FAULTS_DIR=$CUT/$1 LOCK_HOST=h2 VICTIM=h2 PHASE=$1 FAULT=cut20 SLOW_S=8
 	APP=$FAULTS_DIR/app GATES=$FAULTS_DIR/gates
-	export DEPLOY_HOME=$FAULTS_DIR/home TRAFFIC_RATE=16
-	mkdir -p "$GATES"
-	faults_new_service "cut-$PHASE" h2 h1 h3
+	export DEPLOY_HOME=$FAULTS_DIR/home TMPDIR=$FAULTS_DIR/tmp TRAFFIC_RATE=16
+	mkdir -p "$GATES" "$TMPDIR"
+	cut_first_push "cut-$PHASE" h2 h1 h3
 	# shellcheck disable=SC2034
 	OLD=$N
 	faults_traffic_start
