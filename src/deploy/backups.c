@@ -96,7 +96,8 @@ static int verify(struct deployment *d, struct target *t, const struct config_ac
 
 struct backing_up {
 	bool verify;
-	pthread_mutex_t print;
+	pthread_mutex_t lock;
+	json_t *done; /* what is told at the end */
 };
 
 static int is_running(const struct target *t, const struct config_accessory *a, struct error *err)
@@ -124,16 +125,16 @@ static int back_up(struct deployment *d, struct target *t, const struct config_a
 	if (result == 0) {
 		result = prune(d, t, a, &s, err);
 	}
-	pthread_mutex_lock(&b->print);
+	bool verified = b->verify && result == 0;
 	ui_done(d->ui, t->host->name, "backup %s of %s: %s%s%s", info.id, a->name,
-		ui_bytes(info.size, size), b->verify && result == 0 ? ", verified: " : "",
-		str_c(&count));
+		ui_bytes(info.size, size), verified ? ", verified: " : "", str_c(&count));
 	json_t *j = info_json("backup", &info);
-	if (b->verify && result == 0) {
+	if (verified) {
 		json_object_set_new(j, "verified", json_string(str_c(&count)));
 	}
-	ui_json(d->ui, j);
-	pthread_mutex_unlock(&b->print);
+	pthread_mutex_lock(&b->lock);
+	json_array_append_new(b->done, j);
+	pthread_mutex_unlock(&b->lock);
 	backup_info_fini(&info);
 	return result;
 }
@@ -161,11 +162,16 @@ static void audit(struct deployment *d, const char *what, const char *name, int 
 int operation_accessory_backup(
 	struct deployment *d, const char *name, bool verify_it, struct error *err)
 {
-	struct backing_up b = {.verify = verify_it, .print = PTHREAD_MUTEX_INITIALIZER};
+	struct backing_up b = {.verify = verify_it, .lock = PTHREAD_MUTEX_INITIALIZER};
 	if (only_backed_up(d, name, err) < 0 || deployment_begin_beside(d, err) < 0) {
 		return -1;
 	}
+	b.done = json_array();
 	int result = deployment_each(d, back_up_target, &b, err);
+	for (size_t i = 0; i < json_array_size(b.done); i++) {
+		ui_json(d->ui, json_incref(json_array_get(b.done, i)));
+	}
+	json_decref(b.done);
 	audit(d, "backed up", name, result);
 	deployment_end(d);
 	return result;

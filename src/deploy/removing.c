@@ -39,7 +39,10 @@ static int remove_containers(struct target *t, struct error *err)
 	VEC_FOREACH (&t->seen.containers, i) {
 		const char *name = t->seen.containers.p[i].name;
 		if (str_eq(container_label(&t->seen.containers.p[i], LABEL_KIND), "accessory")) {
-			continue; /* 'accessory remove' asks about its data */
+			ui_info(t->host->ui, t->host->name,
+				"accessory %s stays: 'deploy accessory remove' asks about its data",
+				name);
+			continue;
 		}
 		if (docker_container_stop(t->host->docker, name, 10, err) < 0 ||
 			docker_container_remove(t->host->docker, name, true, true, err) < 0) {

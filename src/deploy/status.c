@@ -148,6 +148,7 @@ static json_t *show_drift(struct deployment *d, struct error *err)
 	struct plan_request req = {.config = d->config, .history = &d->history, .hosts = &hosts};
 	json_t *drift = NULL;
 	if (plan_mend(&req, &plan, err) == 0) {
+		plan_accessories(&req, &plan, false);
 		CLEANUP_STR struct str text = STR_INIT(STR_MAX_FILE);
 		plan_text(&plan, &hosts, &text);
 		if (text.len > 0) {
