@@ -4,6 +4,8 @@
 #include "deploy/operations.h"
 
 static const struct cli_option options[] = {
+	{"restore-snapshot", 0, CLI_FLAG, offsetof(struct rollback_options, restore_snapshot), NULL,
+		"bring the data back to what that release left", 0, 0, 0},
 	{"skip-hooks", 'H', CLI_FLAG, offsetof(struct rollback_options, skip_hooks), NULL,
 		"run none of your hooks", 0, 0, 0},
 	{NULL, 0, CLI_FLAG, 0, NULL, NULL, 0, 0, 0},

@@ -28,6 +28,14 @@ const char *backup_kind_name(const struct config_accessory *a);
 struct store backup_store(
 	struct deployment *d, struct target *t, const struct config_accessory *a, char **dir);
 
+/*
+ * Under the lock: checks the backup, backs up what is there (`safety`), restores, counts, and tells
+ * (on the main thread).
+ */
+ERROR_CHECKED int backup_restore(struct deployment *d, struct target *t,
+	const struct config_accessory *a, const struct store *s, const struct backup_info *b,
+	bool safety, struct error *err);
+
 /* -- backup_run.c -- */
 
 /* Runs a script in a container; its output, if wanted, without the newline at its end. */

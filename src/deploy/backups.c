@@ -322,7 +322,7 @@ static int take_safety(struct deployment *d, struct target *t, const struct conf
 	return 0;
 }
 
-static int restore_locked(struct deployment *d, struct target *t, const struct config_accessory *a,
+int backup_restore(struct deployment *d, struct target *t, const struct config_accessory *a,
 	const struct store *s, const struct backup_info *b, bool safety, struct error *err)
 {
 	CLEANUP_STR struct str count = STR_INIT(STR_MAX_LINE);
@@ -385,7 +385,7 @@ int operation_accessory_restore(struct deployment *d, const char *name,
 		backup_infos_fini(&all);
 		return -1;
 	}
-	result = restore_locked(d, t, a, &s, b, !options->no_safety, err);
+	result = backup_restore(d, t, a, &s, b, !options->no_safety, err);
 	if (result < 0) {
 		(void)error_wrap(err, "accessory '%s'", a->name);
 		(void)host_error(t->host, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "deploy/operations.h"
 #include "run.h"
+#include "snapshot.h"
 #include "state.h"
 
 #include "util/clock.h"
@@ -46,6 +47,7 @@ static void describe(struct run *r, const struct release *to)
 	release_copy(release, to);
 	strmap_fini(&release->hosts);
 	strvec_fini(&release->roles);
+	strmap_fini(&release->snapshots);
 	free(release->id);
 	free(release->command);
 	free(release->performer);
@@ -74,7 +76,19 @@ static void describe(struct run *r, const struct release *to)
 	run_note_roles(r);
 }
 
-static int go_back(struct deployment *d, const struct release *to, struct error *err)
+/* The old release serves already: a failure is one of the data alone. */
+static void restore(struct run *r, const struct snapshots *snapshots)
+{
+	struct error failed = {0};
+	if (snapshots_restore(r->d, snapshots, &failed) < 0) {
+		r->late = failed;
+		(void)error_wrap(&r->late, "release %ld is live, but its data are not restored",
+			r->release.number);
+	}
+}
+
+static int go_back(struct deployment *d, const struct release *to,
+	const struct snapshots *snapshots, struct error *err)
 {
 	struct plan_hosts hosts = {0};
 	struct plan plan;
@@ -92,7 +106,11 @@ static int go_back(struct deployment *d, const struct release *to, struct error 
 	if (result == 0) {
 		run_init(&run, d, &plan, &hosts);
 		describe(&run, to);
-		result = run_finish(&run, run_execute(&run, err), err);
+		result = run_execute(&run, err);
+		if (result == 0) {
+			restore(&run, snapshots);
+		}
+		result = run_finish(&run, result, err);
 		run_fini(&run);
 	}
 	plan_fini(&plan);
@@ -103,12 +121,23 @@ static int go_back(struct deployment *d, const struct release *to, struct error 
 int operation_rollback(
 	struct deployment *d, const struct rollback_options *options, struct error *err)
 {
+	struct snapshots snapshots = {0};
 	d->skip_hooks = options->skip_hooks;
+	if (options->restore_snapshot) {
+		deployment_add_accessories(d);
+	}
 	int result = deployment_begin(d, err);
 	if (result == 0) {
 		const struct release *to = choose(d, options->version, err);
-		result = to ? go_back(d, to, err) : -1;
+		result = to ? 0 : -1;
+		if (to && options->restore_snapshot) {
+			result = snapshots_find(d, to, &snapshots, err);
+		}
+		if (result == 0) {
+			result = go_back(d, to, &snapshots, err);
+		}
 	}
 	deployment_end(d);
+	snapshots_fini(&snapshots);
 	return result;
 }

@@ -205,6 +205,16 @@ count() { testbed exec h2 sh -c "ls $DIR/db | grep -c '$1\$' || true"; }
 	sql "drop table t"
 	deploy_ok -y accessory restore db "$id"
 	assert_equal "$(sql 'select n from t')" 42
+	# A rollback leaves the data alone, unless it is told otherwise.
+	app_commit "Next" version.txt="version 2"
+	deploy_ok push
+	sql "update t set n = 43"
+	deploy_fails 2 rollback --restore-snapshot
+	deploy_ok -y rollback --restore-snapshot
+	assert_stderr "restored from"
+	assert_equal "$(sql 'select n from t')" 42
+	deploy_ok app version
+	assert_stdout "$(git -C "$APP" rev-parse HEAD~1 | cut -c1-10)"
 	# No release without its snapshot.
 	deploy_ok accessory stop db
 	app_commit "Again" version.txt="version 3"
