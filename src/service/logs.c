@@ -255,6 +255,23 @@ static struct stream *find(const struct merge *m, const struct host *host, const
 	return NULL;
 }
 
+/*
+ * Opens the log of a container that was started anew: from behind the line that was read last.  Its
+ * first lines may be older than the daemon's event that tells of the start, so that is only for a
+ * log of which nothing was read.
+ */
+static int open_again(struct merge *m, struct stream *s, const char *started_at, struct error *err)
+{
+	int64_t ms = s->last[0] ? clock_parse_rfc3339(s->last) : -1;
+	if (ms < 0) {
+		return open_stream(m, s, started_at, -1, err);
+	}
+	long ns = strtol(s->last + STAMP_LEN - 10, NULL, 10) + 1;
+	CLEANUP_FREE char *since =
+		xasprintf("%lld.%09ld", (long long)(ms / 1000) + ns / 1000000000, ns % 1000000000);
+	return open_stream(m, s, since, -1, err);
+}
+
 /* A container started: a new one, or one that we know and whose log ended with its last run. */
 static int started(
 	struct merge *m, struct watch *w, const struct docker_event *e, struct error *err)
@@ -272,7 +289,7 @@ static int started(
 		s = add_stream(m, w->host, e->id, e->name, false);
 		return open_stream(m, s, NULL, -1, err);
 	}
-	return open_stream(m, s, since, -1, err);
+	return open_again(m, s, since, err);
 }
 
 static int watch_hosts(
@@ -361,7 +378,7 @@ static int follow(struct merge *m, struct error *err)
 			if (!s->in && s->again) {
 				CLEANUP_FREE char *since = s->again;
 				s->again = NULL;
-				if (open_stream(m, s, since, -1, err) < 0) {
+				if (open_again(m, s, since, err) < 0) {
 					return -1;
 				}
 			}
