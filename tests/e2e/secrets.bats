@@ -49,7 +49,7 @@ mark_of_key() { sed -n "$2p" "$1" | grep -oE '[A-Za-z0-9]{16,}' | head -n 1 | cu
 
 marked_secrets() {
 	ENV=$(random_word) PASSWORD=$(random_word) BUILD=$(random_word) PASSPHRASE=$(random_word)
-	LINES_=$(random_word)
+	LINES_=$(random_word) FILE=$(random_word) ENV_FILE=$(random_word) FETCHED=$(random_word)
 	ssh-keygen -q -t ed25519 -N "$PASSPHRASE" -f "$BATS_TEST_TMPDIR/locked"
 	until [[ -n $(mark_of_key "$BATS_TEST_TMPDIR/key" 5 2>/dev/null) ]]; do
 		rm -f "$BATS_TEST_TMPDIR/key"
@@ -68,6 +68,9 @@ marked_secrets() {
 	search_for BUILD "$BUILD"
 	search_for PASSPHRASE "$PASSPHRASE"
 	search_for LINES "$LINES_"
+	search_for FILE "$FILE"
+	search_for ENV_FILE "$ENV_FILE"
+	search_for FETCHED "$FETCHED"
 	search_for key "$(mark_of_key "$BATS_TEST_TMPDIR/key" 5)"
 	search_for tls "$(mark_of_key "$BATS_TEST_TMPDIR/tls.key" 3)"
 }
@@ -78,7 +81,16 @@ write_secrets() {
 $quoted $LINES_
 last'" "REGISTRY_PASSWORD='$PASSWORD'" "NPM_TOKEN='$BUILD'" \
 		"SSH_KEY='$(cat "$BATS_TEST_TMPDIR/key")'" \
-		"TLS_CERT='$(cat "$BATS_TEST_TMPDIR/tls.pem")'" "TLS_KEY='$(cat "$BATS_TEST_TMPDIR/tls.key")'"
+		"TLS_CERT='$(cat "$BATS_TEST_TMPDIR/tls.pem")'" "TLS_KEY='$(cat "$BATS_TEST_TMPDIR/tls.key")'" \
+		"FILE='$FILE'" 'ALL=$(kamal secrets fetch -a pass fetched)' \
+		'FETCHED=$(kamal secrets extract fetched $ALL)'
+	(umask 077 && echo "IN_ENV_FILE=$ENV_FILE" >"$APP/.env.production")
+	echo .env.production >>"$APP/.git/info/exclude"
+	# fake pass
+	mkdir "$BATS_TEST_TMPDIR/bin"
+	printf '#!/bin/sh\necho %s\n' "$FETCHED" >"$BATS_TEST_TMPDIR/bin/pass"
+	chmod +x "$BATS_TEST_TMPDIR/bin/pass"
+	PATH=$BATS_TEST_TMPDIR/bin:$PATH
 }
 
 application() {
@@ -89,7 +101,9 @@ application() {
 	manifest_add "image: acme/$S" \
 		"registry: {server: \"$REGISTRY\", username: joe, password: [REGISTRY_PASSWORD]}" \
 		'builder: {secrets: [NPM_TOKEN]}' \
-		'env: {secret: [TOKEN, LINES]}' \
+		'env: {secret: [TOKEN, LINES, FETCHED]}' \
+		'env_file: .env.production' \
+		'secret_files: {FILE: /run/secrets/file}' \
 		'release: {command: "echo migrating with $TOKEN"}' \
 		'x-keys: &keys {key_data: [SSH_KEY], keys_only: true}'
 	write_secrets
@@ -124,11 +138,13 @@ files_with_marks() {
 # - the env of a container, which Docker and containerd keep: Docker's record of it, containerd's
 #   database, and what its runtime starts it from;
 # - what the broken release wrote to its own output, which is Docker's log of it;
-# - the key that the proxy serves with.
+# - the key that the proxy serves with;
+# - a secret that is a file, in the layer of its container.
 allowed_on_host() {
 	grep -vE -e '^/var/lib/docker/containers/[0-9a-f]{64}/(config\.v2\.json|[0-9a-f]{64}-json\.log)$' \
 		-e '^/var/lib/containerd/io\.containerd\.metadata\.v1\.bolt/meta\.db$' \
 		-e '^/run/(docker/)?containerd/.*/moby/[0-9a-f]{64}/config\.json$' \
+		-e '^/var/lib/docker/overlay2/[0-9a-f]{64}/(diff|merged)/run/secrets/file$' \
 		-e '^/home/deploy/\.deploy/proxy/caddy/.*\.key$' || true
 }
 
@@ -145,7 +161,8 @@ search_host() { # hN
 
 # The secrets file and what this test made itself: keys and the list of marks.
 allowed_here() {
-	grep -vxF -e "$APP/.deploy/secrets" -e "$MARKS" -e "$BATS_TEST_TMPDIR/key" -e "$BATS_TEST_TMPDIR/tls.key" || true
+	grep -vxF -e "$APP/.deploy/secrets" -e "$MARKS" -e "$BATS_TEST_TMPDIR/key" \
+		-e "$BATS_TEST_TMPDIR/tls.key" -e "$APP/.env.production" -e "$BATS_TEST_TMPDIR/bin/pass" || true
 }
 
 search_here() {
