@@ -16,9 +16,10 @@ struct container_request {
 	const char *version, *commit, *subject, *release_id; /* commit, subject: or NULL */
 	long release;
 	int replica;
-	const char *kind;    /* LABEL_KIND */
-	const char *command; /* instead of the role's, or NULL (release command, exec) */
-	bool serves;         /* it may become live: bears its configuration's digest */
+	const char *kind;               /* LABEL_KIND */
+	const struct config_cron *cron; /* the job that it is, or NULL */
+	const char *command;            /* instead of the role's, or NULL (release command, exec) */
+	bool serves;                    /* it may become live: bears its configuration's digest */
 };
 
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* app start, stop, restart, containers, version, maintenance, live. */
+#include "cron.h"
 #include "deploy/container.h"
 #include "deploy/operations.h"
 #include "deploy/record.h"
@@ -12,28 +13,59 @@
 typedef int container_fn(struct deployment *d, struct target *t,
 	const struct docker_container_entry *c, struct error *err);
 
+/* What becomes of the jobs of cron. */
+enum jobs { JOBS_STAY, JOBS_RUN, JOBS_REST };
+
 struct each_container {
 	container_fn *fn;
+	enum jobs jobs;
 };
+
+/* Live jobs of the chosen roles are scheduled, or not; other lines stay. */
+static int set_jobs(struct deployment *d, struct target *t, bool run, struct error *err)
+{
+	CLEANUP_STRVEC struct strvec lines = {0};
+	bool any = false;
+	VEC_FOREACH (&t->seen.schedule_lines, i) {
+		const struct docker_container_entry *c = cron_container(t, t->seen.schedule.p[i]);
+		bool ours = c && container_is_chosen(d, c) && container_is_live(d, t, c);
+		any = any || ours;
+		if (!ours) {
+			strvec_push(&lines, t->seen.schedule_lines.p[i]);
+		}
+	}
+	VEC_FOREACH (&t->seen.containers, i) {
+		const struct docker_container_entry *c = &t->seen.containers.p[i];
+		if (run && cron_is_job(c) && container_is_chosen(d, c) &&
+			container_is_live(d, t, c)) {
+			CLEANUP_FREE char *line = cron_line(d, t, c->name, &c->labels);
+			strvec_push(&lines, line);
+			any = true;
+		}
+	}
+	return t->selected && any ? cron_write(d, t, &lines, err) : 0;
+}
 
 static int on_target(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
 	struct each_container *e = ctx;
 	VEC_FOREACH (&t->seen.containers, i) {
 		const struct docker_container_entry *c = &t->seen.containers.p[i];
-		if (t->selected && container_is_live(d, t, c) && e->fn(d, t, c, err) < 0) {
+		if (t->selected && container_is_chosen(d, c) && container_is_live(d, t, c) &&
+			!cron_is_job(c) && e->fn(d, t, c, err) < 0) {
 			return error_wrap(err, "container '%s'", c->name);
 		}
 	}
-	return 0;
+	return e->jobs == JOBS_STAY ? 0 : set_jobs(d, t, e->jobs == JOBS_RUN, err);
 }
 
-static int on_live(struct deployment *d, const char *what, container_fn *fn, struct error *err)
+static int on_live(
+	struct deployment *d, const char *what, container_fn *fn, enum jobs jobs, struct error *err)
 {
 	int result = deployment_begin(d, err);
 	if (result == 0) {
 		const struct release *live = deployment_live(d);
-		struct each_container e = {.fn = fn};
+		struct each_container e = {.fn = fn, .jobs = jobs};
 		if (!live) {
 			error_set(err, ERROR_USAGE, "no release is live");
 			result = error_hint(err, "deploy push makes the first");
@@ -91,17 +123,17 @@ static int restart_one(struct deployment *d, struct target *t,
 
 int operation_app_start(struct deployment *d, struct error *err)
 {
-	return on_live(d, "started the application", start_one, err);
+	return on_live(d, "started the application", start_one, JOBS_RUN, err);
 }
 
 int operation_app_stop(struct deployment *d, struct error *err)
 {
-	return on_live(d, "stopped the application", stop_one, err);
+	return on_live(d, "stopped the application", stop_one, JOBS_REST, err);
 }
 
 int operation_app_restart(struct deployment *d, struct error *err)
 {
-	return on_live(d, "restarted the application", restart_one, err);
+	return on_live(d, "restarted the application", restart_one, JOBS_STAY, err);
 }
 
 static const char *container_state(
@@ -111,8 +143,9 @@ static const char *container_state(
 		return "left over";
 	}
 	if (container_is_live(d, t, c)) {
-		return observed_route(&t->seen, c->name) || !t->seen.proxy ? "live"
-									   : "live, not routed";
+		return observed_route(&t->seen, c->name) || !container_is_proxied(d, c)
+			       ? "live"
+			       : "live, not routed";
 	}
 	const struct release *r =
 		history_find_id(&d->history, container_label(c, LABEL_RELEASE_ID));
@@ -136,7 +169,8 @@ int operation_app_containers(struct deployment *d, struct error *err)
 		VEC_FOREACH (&t->seen.containers, j) {
 			const struct docker_container_entry *c = &t->seen.containers.p[j];
 			const char *state = container_state(d, t, c);
-			if (!t->selected || str_eq(container_label(c, LABEL_KIND), "accessory")) {
+			if (!t->selected || !container_is_chosen(d, c) ||
+				str_eq(container_label(c, LABEL_KIND), "accessory")) {
 				continue;
 			}
 			ui_table_row(table,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* app exec and console: a command in a running container, or in a fresh one of the live release. */
+#include "cron.h"
 #include "deploy/container.h"
 #include "deploy/operations.h"
 #include "deploy/output.h"
@@ -26,16 +27,31 @@ struct app_exec {
 	struct target *only; /* NULL: all */
 };
 
-static const struct docker_container_entry *live_container(
-	struct deployment *d, const struct target *t)
+static const struct docker_container_entry *live_of_role(
+	struct deployment *d, const struct target *t, const struct config_role *role)
 {
 	VEC_FOREACH (&t->seen.containers, i) {
 		const struct docker_container_entry *c = &t->seen.containers.p[i];
-		if (container_is_live(d, t, c) && str_eq(c->state, "running")) {
+		if (container_is_app(c, role->name) && container_is_live(d, t, c) &&
+			!cron_is_job(c) && str_eq(c->state, "running")) {
 			return c;
 		}
 	}
 	return NULL;
+}
+
+/* Of the primary role where that is chosen, else of the first one that is and runs there. */
+static const struct docker_container_entry *live_container(
+	struct deployment *d, const struct target *t)
+{
+	const struct config_role *primary = d->config->primary_role;
+	const struct docker_container_entry *found =
+		deployment_has_role(d, primary) ? live_of_role(d, t, primary) : NULL;
+	for (size_t i = 0; !found && i < d->config->roles.len; i++) {
+		const struct config_role *role = &d->config->roles.p[i];
+		found = deployment_has_role(d, role) ? live_of_role(d, t, role) : NULL;
+	}
+	return found;
 }
 
 /* -- In a running container -- */

@@ -86,7 +86,8 @@ static void collect(struct deployment *d, struct logs_source *sources, size_t *n
 		const struct target *t = &d->targets[i];
 		for (size_t j = 0; t->selected && j < t->seen.containers.len; j++) {
 			const struct docker_container_entry *c = &t->seen.containers.p[j];
-			if (container_is_app(c, NULL) && (!live || container_is_live(d, t, c))) {
+			if (container_is_app(c, NULL) && container_is_chosen(d, c) &&
+				(!live || container_is_live(d, t, c))) {
 				sources[(*n)++] = (struct logs_source){
 					.host = t->host, .container = c->id, .name = c->name};
 			}

@@ -34,6 +34,7 @@ static int create(struct run *r, struct target *t, const struct plan_step *s,
 		.release = release->number,
 		.replica = s->replica,
 		.kind = "app",
+		.cron = s->role->crons.len > 0 ? &s->role->crons.p[s->replica - 1] : NULL,
 		.serves = true,
 	};
 	CLEANUP_DOCKER_SPEC struct docker_container_spec spec = {0};

@@ -2,6 +2,7 @@
 /* check: every reason why a push would fail, each with its mend, found without changing anything.
  */
 #include "builder.h"
+#include "cron.h"
 #include "deploy/operations.h"
 #include "disk.h"
 #include "internal.h"
@@ -211,6 +212,22 @@ static void check_forwarding(struct target *t, struct findings *f)
 	}
 }
 
+static void check_cron(struct deployment *d, const struct target *t, struct findings *f)
+{
+	if (!cron_is_host(d, t)) {
+		return;
+	}
+	if (t->seen.cron == CRON_MISSING) {
+		found(f, CHECK_FAIL, t->host->name, "apt-get install cron",
+			"there is no cron for the jobs of the manifest");
+	} else if (t->seen.cron == CRON_STOPPED) {
+		found(f, CHECK_WARN, t->host->name, "systemctl enable --now cron",
+			"cron does not run, and so no job does");
+	} else {
+		found(f, CHECK_OK, t->host->name, NULL, "cron runs");
+	}
+}
+
 static void check_lock(struct deployment *d, struct findings *f)
 {
 	struct target *t = &d->targets[d->lock_target];
@@ -242,6 +259,7 @@ static int check_target(struct deployment *d, struct target *t, void *ctx, struc
 	check_ports(d, t, c->f);
 	check_clock(t, c->f);
 	check_forwarding(t, c->f);
+	check_cron(d, t, c->f);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "deploy/container.h"
 
+#include "cron.h"
 #include "internal.h"
 #include "manifest/digest.h"
 #include "manifest/syntax.h"
@@ -128,7 +129,7 @@ int container_spec(struct deployment *d, const struct target *t,
 	const struct container_request *req, struct docker_container_spec *spec, struct error *err)
 {
 	const struct config_role *role = req->role;
-	const char *command = req->command ? req->command : role->cmd;
+	const char *command = req->command ? req->command : req->cron ? req->cron->cmd : role->cmd;
 	spec->name = xstrdup(req->name);
 	spec->image = xstrdup(req->image);
 	spec->network = xstrdup(d->config->network);
@@ -138,6 +139,9 @@ int container_spec(struct deployment *d, const struct target *t,
 	}
 	add_own_env(t, req, &spec->env);
 	add_labels(d, req, &spec->labels);
+	if (req->cron) {
+		cron_labels(d->config, role, req->cron, &spec->labels);
+	}
 	strvec_copy(&spec->binds, &role->volumes);
 	if (req->serves) {
 		CLEANUP_FREE char *digest = container_digest(d, t, role);

@@ -110,6 +110,22 @@ bool deployment_has_role(const struct deployment *d, const struct config_role *r
 	return matches(&d->roles, role->name);
 }
 
+bool container_is_chosen(const struct deployment *d, const struct docker_container_entry *c)
+{
+	return matches(&d->roles, container_label(c, LABEL_ROLE));
+}
+
+bool container_is_proxied(const struct deployment *d, const struct docker_container_entry *c)
+{
+	VEC_FOREACH (&d->config->roles, i) {
+		const struct config_role *role = &d->config->roles.p[i];
+		if (str_eq(role->name, container_label(c, LABEL_ROLE))) {
+			return role->proxied;
+		}
+	}
+	return false;
+}
+
 static bool host_selected(const struct deployment_request *req, const char *name)
 {
 	if (!matches(req->hosts, name)) {

@@ -14,14 +14,19 @@
 
 #include <stdatomic.h>
 
+enum cron_state { CRON_UNKNOWN, CRON_MISSING, CRON_STOPPED, CRON_RUNS };
+
 /* What is seen of the service on one server. */
 struct observation {
 	struct history history; /* its own copy */
 	bool history_there;
 	bool lock_there; /* a lock, on a host that is not the service's lock host (any more) */
 	size_t history_bytes;
-	char key[65];   /* HMAC key of the server for digests of secrets */
-	bool key_there; /* false: just made, not written yet */
+	char key[65];        /* HMAC key of the server for digests of secrets */
+	bool cron_installed; /* jobs have been run there (cron.h) */
+	enum cron_state cron;
+	struct strvec schedule, schedule_lines; /* of the crontab: containers, and whole lines */
+	bool key_there;                         /* false: just made, not written yet */
 	struct docker_container_list
 		containers;              /* the service's and destination's, stopped ones too */
 	struct docker_image_list images; /* all of the daemon */
@@ -192,6 +197,10 @@ bool container_is_app(const struct docker_container_entry *c, const char *role);
 /* Is it of the release that is live as its role on this host? (--hosts may have left it behind.) */
 bool container_is_live(
 	const struct deployment *d, const struct target *t, const struct docker_container_entry *c);
+/* Is it of a role that --roles chose? */
+bool container_is_chosen(const struct deployment *d, const struct docker_container_entry *c);
+/* Is it of a role that takes traffic through the proxy? */
+bool container_is_proxied(const struct deployment *d, const struct docker_container_entry *c);
 /* The newest release that is live on a selected host; NULL: none. */
 const struct release *deployment_live(const struct deployment *d);
 

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-/* A container that is in the way is stopped with the grace of its role. */
+/* A container that is in the way is stopped with the grace of its role, or this. */
 #define STOP_S 10
 
 static int route(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
@@ -52,9 +52,13 @@ static int mend_step(struct run *r, struct target *t, const struct plan_step *s,
 			       ? -1
 			       : container_keep_up(docker, s->name, err);
 	}
+	if (s->kind == STEP_SCHEDULE) {
+		return schedule_apply(r, t, s, err);
+	}
+	int grace_s = s->role ? s->role->stop_timeout_ms / 1000 : STOP_S;
 	drain(t, s->name);
 	/* With grace also what is removed: it may be a migration that lost its tool. */
-	if (container_retire(docker, s->name, STOP_S, err) < 0 || s->kind == STEP_STOP) {
+	if (container_retire(docker, s->name, grace_s, err) < 0 || s->kind == STEP_STOP) {
 		return err->kind == ERROR_NONE ? 0 : -1;
 	}
 	return docker_container_remove(docker, s->name, true, true, err);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "internal.h"
 
+#include "cron.h"
+
 #include "util/clock.h"
 #include "util/digest.h"
 #include "util/thread.h"
@@ -17,6 +19,8 @@ void observation_fini(struct observation *o)
 	docker_container_list_fini(&o->containers);
 	docker_image_list_fini(&o->images);
 	proxy_close(o->proxy);
+	strvec_fini(&o->schedule);
+	strvec_fini(&o->schedule_lines);
 	docker_container_fini(&o->proxy_container);
 	memset(o, 0, sizeof(*o));
 }
@@ -101,7 +105,7 @@ static void take_home(struct host *h, const struct sftp_op *op)
 /* What is read of files, queued so that it can share the round trips of the lock. */
 struct file_look {
 	struct sftp_batch *batch;
-	struct sftp_op *home, *history, *key, *lock;
+	struct sftp_op *home, *history, *key, *lock, *cron;
 	struct proxy_opening *proxy;
 };
 
@@ -115,12 +119,14 @@ static int queue_files(
 	CLEANUP_FREE char *history_path = names_state_path(d->config, "releases.jsonl");
 	CLEANUP_FREE char *key_path = names_state_path(d->config, "key");
 	CLEANUP_FREE char *lock_path = names_state_path(d->config, "lock");
+	CLEANUP_FREE char *cron_path = names_state_path(d->config, "cron-run");
 	look->batch = sftp_batch_new(h->sftp);
 	look->home = sftp_realpath(look->batch, ".");
 	look->history = sftp_read(look->batch, history_path, HISTORY_MAX_BYTES);
 	look->key = sftp_read(look->batch, key_path, KEY_MAX);
 	sftp_hold(look->batch, history_path); /* for what this command may have to record */
 	look->lock = sftp_stat(look->batch, lock_path);
+	look->cron = sftp_stat(look->batch, cron_path);
 	if (target_proxied(d, t)) {
 		struct proxy_config pc;
 		proxy_config_init(&pc, d->config);
@@ -146,6 +152,7 @@ static int take_files(
 	}
 	take_history(seen, look->history);
 	seen->lock_there = look->lock->status == SFTP_OK && t != &d->targets[d->lock_target];
+	seen->cron_installed = look->cron->status == SFTP_OK;
 	seen->key_there = look->key->status == SFTP_OK && look->key->data.len == 64;
 	if (seen->key_there) {
 		memcpy(seen->key, look->key->data.p, 64);
@@ -300,7 +307,7 @@ int observe(struct deployment *d, struct target *t, bool lock, struct error *err
 			return -1;
 		}
 	}
-	return 0;
+	return cron_look(d, t, err);
 }
 
 int observe_containers(struct deployment *d, struct target *t, struct error *err)
@@ -317,6 +324,23 @@ int observe_containers(struct deployment *d, struct target *t, struct error *err
 	return result;
 }
 
+/* Has this release containers behind the proxy that run, but without traffic? */
+static bool waits_for_traffic(const struct deployment *d, const char *id)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		const struct observation *seen = &d->targets[i].seen;
+		VEC_FOREACH (&seen->containers, j) {
+			const struct docker_container_entry *c = &seen->containers.p[j];
+			if (str_eq(container_label(c, LABEL_RELEASE_ID), id) &&
+				container_is_proxied(d, c) && str_eq(c->state, "running") &&
+				!observed_route(seen, c->name)) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 /*
  * Containers are there of releases that no history knows (`all`), or that serve though it does not
  * know them: what can be known from these.  Returns how many were added.
@@ -327,7 +351,7 @@ static size_t rebuild_from(struct deployment *d, const struct target *t, bool al
 	VEC_FOREACH (&t->seen.containers, i) {
 		const struct docker_container_entry *c = &t->seen.containers.p[i];
 		const char *id = container_label(c, LABEL_RELEASE_ID);
-		if (!container_is_app(c, NULL) || container_release(c) == 0 ||
+		if (!container_is_app(c, NULL) || cron_is_job(c) || container_release(c) == 0 ||
 			strlen(id) != RELEASE_ID_HEX) {
 			continue;
 		}
@@ -354,8 +378,11 @@ static size_t rebuild_from(struct deployment *d, const struct target *t, bool al
 			.failed_requests = -1,
 			.recovered = true,
 		};
-		/* A stopped container that once served is a retired one, good to go back to. */
-		if (str_eq(c->state, "exited")) {
+		/* A stopped container that once served is a retired one, good to go back to; a
+		 * worker that runs is at work, unless its release waits for its traffic. */
+		if (str_eq(c->state, "exited") || (str_eq(c->state, "running") && !routed &&
+							  !container_is_proxied(d, c) &&
+							  !waits_for_traffic(d, id))) {
 			r.outcome = RELEASE_LIVE;
 		}
 		history_put(&d->history, &r);

@@ -302,7 +302,7 @@ static void mend_schedule(struct mending *m)
 {
 	const struct plan_host *h = m->h;
 	struct strvec names = {0};
-	plan_scheduled(m->history, h, &names);
+	plan_scheduled(m->req, m->history, h, &names);
 	if (!plan_same_names(&names, &h->schedule)) {
 		if (h->schedule.len > 0 || m->interrupted) {
 			struct plan_step *s = plan_add(m->p, PLAN_MEND, STEP_SCHEDULE, m->index);

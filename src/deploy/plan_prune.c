@@ -70,6 +70,14 @@ static bool retained(const struct plan_request *req, const struct plan *p,
 	return found;
 }
 
+/* Of a role that `prune --roles` does not choose. */
+static bool left_out(
+	const struct plan_request *req, const struct plan *p, const struct plan_container *c)
+{
+	struct config_role role = {.name = c->role};
+	return p->number == 0 && !plan_role_selected(req, &role);
+}
+
 /* Does the plan stop it before? */
 static bool is_retired(const struct plan *p, size_t index, const char *name)
 {
@@ -104,7 +112,7 @@ void plan_prune_host(const struct plan_request *req, struct plan *p, size_t inde
 	CLEANUP_STRVEC struct strvec used = {0};
 	VEC_FOREACH (&h->containers, i) {
 		const struct plan_container *c = &h->containers.p[i];
-		if (plan_is_app(c) && !retained(req, p, h, c) &&
+		if (plan_is_app(c) && !left_out(req, p, c) && !retained(req, p, h, c) &&
 			(!c->running || is_retired(p, index, c->name))) {
 			plan_add_named(p, PLAN_PRUNE, STEP_REMOVE, index, c->name)->number =
 				c->release;

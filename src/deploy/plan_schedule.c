@@ -5,12 +5,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-void plan_scheduled(const struct history *history, const struct plan_host *h, struct strvec *names)
+static bool is_live(
+	const struct history *history, const struct plan_host *h, const struct plan_container *c)
+{
+	return c->cron &&
+	       plan_is_of(history, h->name, c, history_serving(history, h->name, c->role), c->role);
+}
+
+/* Does the host that the manifest gives the role's jobs have this one too?  Then it runs there. */
+static bool runs_elsewhere(const struct plan_request *req, const struct history *history,
+	const struct plan_host *h, const struct plan_container *c)
+{
+	VEC_FOREACH (&req->config->roles, i) {
+		const struct config_role *role = &req->config->roles.p[i];
+		if (!str_eq(role->name, c->role) || plan_is_cron_host(role, h)) {
+			continue;
+		}
+		for (size_t j = 0; j < req->hosts->len; j++) {
+			const struct plan_host *other = &req->hosts->p[j];
+			for (size_t k = 0;
+				plan_is_cron_host(role, other) && k < other->containers.len; k++) {
+				const struct plan_container *same = &other->containers.p[k];
+				if (same->replica == c->replica && str_eq(same->role, c->role) &&
+					is_live(history, other, same)) {
+					return true;
+				}
+			}
+		}
+	}
+	return false;
+}
+
+void plan_scheduled(const struct plan_request *req, const struct history *history,
+	const struct plan_host *h, struct strvec *names)
 {
 	VEC_FOREACH (&h->containers, i) {
 		const struct plan_container *c = &h->containers.p[i];
-		if (c->cron && plan_is_of(history, h->name, c,
-				       history_serving(history, h->name, c->role), c->role)) {
+		if (is_live(history, h, c) && !runs_elsewhere(req, history, h, c)) {
 			strvec_push(names, c->name);
 		}
 	}
@@ -32,7 +63,7 @@ static void add_staying(
 	const struct plan_request *req, const struct plan_host *h, struct strvec *names)
 {
 	CLEANUP_STRVEC struct strvec live = {0};
-	plan_scheduled(req->history, h, &live);
+	plan_scheduled(req, req->history, h, &live);
 	VEC_FOREACH (&live, i) {
 		if (!is_moved(req, plan_by_name(h, live.p[i])->role)) {
 			strvec_push(names, live.p[i]);
@@ -71,7 +102,7 @@ void plan_schedule(const struct plan_request *req, struct plan *p, size_t index)
 	add_staying(req, h, &names);
 	VEC_FOREACH (&req->config->roles, i) {
 		const struct config_role *role = &req->config->roles.p[i];
-		if (req->back_to && plan_runs_role(h, role) && plan_role_selected(req, role)) {
+		if (req->back_to && plan_is_cron_host(role, h) && plan_role_selected(req, role)) {
 			add_kept(req, h, role, &names);
 		}
 	}

@@ -107,7 +107,10 @@ static void describe(const struct plan_step *s, struct str *out)
 	case STEP_CREATE:
 	case STEP_LAUNCH:
 	case STEP_CLONE:
-		str_addf(out, "start %s and wait until it is healthy", s->name);
+		str_addf(out,
+			s->stands ? "make %s ready, not started yet"
+				  : "start %s and wait until it is healthy",
+			s->name);
 		break;
 	case STEP_SCHEDULE:
 		str_add(out, "let cron run ");

@@ -45,4 +45,5 @@ ERROR_CHECKED int plan_role(const struct plan_request *req, struct plan *p, size
 /* The step that lets cron on a host run what it has to once the other steps of `p` are done. */
 void plan_schedule(const struct plan_request *req, struct plan *p, size_t index);
 /* The jobs that are live on a host, as the history says. */
-void plan_scheduled(const struct history *history, const struct plan_host *h, struct strvec *names);
+void plan_scheduled(const struct plan_request *req, const struct history *history,
+	const struct plan_host *h, struct strvec *names);

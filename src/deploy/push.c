@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "builder.h"
+#include "cron.h"
 #include "deploy/hooks.h"
 #include "deploy/operations.h"
 #include "deploy/record.h"
@@ -289,6 +290,8 @@ static int plan_and_execute(struct deployment *d, struct builder *b,
 	}
 	if (result == 0 && plan.nothing) {
 		result = boot_and_tell(d, &plan, &hosts, err);
+	} else if (result == 0 && cron_check(d, &plan, err) < 0) {
+		result = -1;
 	} else if (result == 0) {
 		result = execute_push(d, b, &plan, &hosts, err);
 	}

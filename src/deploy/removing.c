@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* prune and remove. */
+#include "cron.h"
 #include "deploy/operations.h"
 #include "deploy/record.h"
 #include "run.h"
@@ -20,8 +21,10 @@ int operation_prune(struct deployment *d, struct error *err)
 	int result = deployment_begin(d, err);
 	if (result == 0) {
 		state_hosts(d, &hosts);
-		struct plan_request req = {
-			.config = d->config, .history = &d->history, .hosts = &hosts};
+		struct plan_request req = {.config = d->config,
+			.history = &d->history,
+			.hosts = &hosts,
+			.roles = &d->roles};
 		plan_prune(&req, &plan);
 		run_init(&run, d, &plan, &hosts);
 		result = deployment_each(d, run_prune, &run, err);
@@ -77,7 +80,9 @@ static int remove_one(struct deployment *d, struct target *t, void *ctx, struct 
 		return 0;
 	}
 	ui_step(d->ui, t->host->name, "removing");
+	struct strvec none = {0};
 	if ((t->seen.proxy && proxy_remove_service(t->seen.proxy, err) < 0) ||
+		(t->seen.schedule.len > 0 && cron_write(d, t, &none, err) < 0) ||
 		remove_containers(t, err) < 0) {
 		return -1;
 	}

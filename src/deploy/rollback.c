@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "cron.h"
 #include "deploy/operations.h"
 #include "run.h"
 #include "snapshot.h"
@@ -103,6 +104,9 @@ static int go_back(struct deployment *d, const struct release *to,
 		.back_to = to,
 	};
 	int result = plan_release(&req, &plan, err);
+	if (result == 0) {
+		result = cron_check(d, &plan, err);
+	}
 	if (result == 0) {
 		run_init(&run, d, &plan, &hosts);
 		describe(&run, to);

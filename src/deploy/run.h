@@ -22,6 +22,7 @@ struct run_target {
 	bool service_ready;      /* `service` is filled in */
 	char *message;           /* of a maintenance that goes on, or NULL */
 	struct strmap snapshots; /* that were taken here */
+	bool scheduled;          /* cron runs the new jobs; perhaps */
 	bool switched;
 	bool took_traffic; /* perhaps: a switch was begun */
 	bool recorded;
@@ -92,6 +93,13 @@ ERROR_CHECKED int candidates_start(
 	struct run *r, struct target *t, enum plan_phase phase, struct error *err);
 /* Removes them, and starts again what made place for them (a target_fn). */
 int candidates_undo(struct deployment *d, struct target *t, void *run, struct error *err);
+
+/* -- cron_schedule.c -- */
+/* STEP_SCHEDULE: what cron runs from now on. */
+ERROR_CHECKED int schedule_apply(
+	struct run *r, struct target *t, const struct plan_step *s, struct error *err);
+/* What cron ran before, when this run changed it. */
+ERROR_CHECKED int schedule_back(struct run *r, struct target *t, struct error *err);
 
 /* -- workers.c: roles without proxy -- */
 /* PLAN_REPLACE: stops the old ones of stop-first roles, then starts the new ones. */

@@ -2,6 +2,7 @@
 /* What was observed, in the words of the plan. */
 #include "state.h"
 #include "accessory.h"
+#include "cron.h"
 #include "deploy/container.h"
 #include "internal.h"
 
@@ -21,6 +22,7 @@ static void add_container(struct plan_host *h, const struct docker_container_ent
 		.role = xstrdup(container_label(c, LABEL_ROLE)),
 		.release_id = xstrdup(container_label(c, LABEL_RELEASE_ID)),
 		.digest = xstrdup(container_label(c, LABEL_CONFIG_DIGEST)),
+		.cron = xstrdup(strmap_get(&c->labels, LABEL_CRON)),
 		.release = container_release(c),
 		.replica = (int)replica,
 		.running = str_eq(c->state, "running"),
@@ -98,6 +100,7 @@ void state_hosts(struct deployment *d, struct plan_hosts *out)
 			add_image(d, &h, &t->seen.images.p[j]);
 		}
 		add_routes(&h, &t->seen);
+		strvec_copy(&h.schedule, &t->seen.schedule);
 		add_accessories(d, &h, t);
 		VEC_FOREACH (&d->config->roles, j) {
 			const struct config_role *role = &d->config->roles.p[j];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* status: one screen that says what is live where, how it does, and what is not as it should be. */
 #include "accessory.h"
+#include "cron.h"
 #include "deploy/operations.h"
 #include "disk.h"
 #include "run.h"
@@ -95,7 +96,9 @@ static void add_container(struct deployment *d, const struct target *t, const st
 	int64_t memory = h->sampled[i] ? h->after[i].memory : -1;
 	char size[16] = "";
 	CLEANUP_FREE char *percent = cpu >= 0 ? xasprintf("%.1f%%", cpu) : xstrdup("");
-	const char *routed = !t->seen.proxy ? "" : observed_route(&t->seen, c->name) ? "yes" : "NO";
+	const char *routed = !container_is_proxied(d, c)         ? ""
+			     : observed_route(&t->seen, c->name) ? "yes"
+								 : "NO";
 	if (memory >= 0) {
 		ui_bytes((uint64_t)memory, size);
 	}
@@ -220,6 +223,68 @@ static json_t *add_accessories(struct deployment *d, struct ui_table *table)
 	return list;
 }
 
+static void show_job(struct deployment *d, const struct target *t, const struct str *runs,
+	const struct docker_container_entry *c, struct ui_table *table, json_t *list)
+{
+	const char *schedule = container_label(c, LABEL_CRON);
+	const char *command = container_label(c, LABEL_CRON_COMMAND);
+	bool runs_now = str_eq(c->state, "running");
+	bool scheduled = strvec_has(&t->seen.schedule, c->name);
+	struct cron_run last = {0};
+	bool ran = cron_last(runs, container_label(c, LABEL_CRON_ID), &last);
+	char took[CLOCK_RFC3339_SIZE] = "";
+	CLEANUP_FREE char *exit_code = !ran                 ? xstrdup("")
+				       : last.exit_code < 0 ? xstrdup("?")
+							    : xasprintf("%d", last.exit_code);
+	if (ran) {
+		clock_duration(
+			clock_parse_rfc3339(last.ended) - clock_parse_rfc3339(last.started), took);
+	}
+	ui_table_row(table, (const char *[]){t->host->name, schedule, command,
+				    !scheduled ? "NOT SCHEDULED"
+				    : runs_now ? "runs now"
+				    : ran      ? last.started
+					       : "has not run yet",
+				    exit_code, took});
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "host", t->host->name, "container",
+		c->name, "schedule", schedule, "command", command, "scheduled", scheduled,
+		"running", runs_now);
+	if (ran) {
+		json_object_set_new(j, "started", json_string(last.started));
+		json_object_set_new(j, "ended", json_string(last.ended));
+		json_object_set_new(j, "exit", json_integer(last.exit_code));
+	}
+	json_array_append_new(list, j);
+}
+
+/* The jobs of cron, and how each ended the last time. */
+static json_t *show_jobs(struct deployment *d)
+{
+	static const char *const headings[] = {"HOST", "TIMES", "JOB", "LAST RUN", "EXIT", "TOOK"};
+	struct ui_table *table = ui_table_new(6, headings);
+	json_t *list = json_array();
+	for (size_t i = 0; i < d->n; i++) {
+		struct target *t = &d->targets[i];
+		CLEANUP_STR struct str runs = STR_INIT((size_t)1 << 20);
+		struct error failed = {0};
+		if (t->selected && t->seen.cron_installed && cron_read(d, t, &runs, &failed) < 0) {
+			ui_warn(d->ui, t->host->name, "%s", failed.text);
+		}
+		VEC_FOREACH (&t->seen.containers, j) {
+			const struct docker_container_entry *c = &t->seen.containers.p[j];
+			if (t->selected && cron_is_job(c) && container_is_chosen(d, c) &&
+				container_is_live(d, t, c)) {
+				show_job(d, t, &runs, c, table, list);
+			}
+		}
+	}
+	if (json_array_size(list) > 0) {
+		ui_table_print(d->ui, table);
+	}
+	ui_table_free(table);
+	return list;
+}
+
 static void show_all(struct deployment *d, const struct status *s, json_t *drift)
 {
 	static const char *const headings[] = {
@@ -233,7 +298,9 @@ static void show_all(struct deployment *d, const struct status *s, json_t *drift
 		const struct target *t = &d->targets[i];
 		json_t *containers = json_array();
 		for (size_t j = 0; t->selected && j < t->seen.containers.len; j++) {
-			if (container_is_live(d, t, &t->seen.containers.p[j])) {
+			if (container_is_chosen(d, &t->seen.containers.p[j]) &&
+				!cron_is_job(&t->seen.containers.p[j]) &&
+				container_is_live(d, t, &t->seen.containers.p[j])) {
 				add_container(d, t, &s->hosts[i], j, table, containers);
 			}
 		}
@@ -247,13 +314,14 @@ static void show_all(struct deployment *d, const struct status *s, json_t *drift
 	json_t *accessories = add_accessories(d, table);
 	ui_table_print(d->ui, table);
 	ui_table_free(table);
+	json_t *jobs = show_jobs(d);
 	json_t *release = live ? release_to_json(live) : json_null();
 	if (live) {
 		json_object_del(release, "config");
 	}
-	ui_json(d->ui, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "result", "status", "service",
-			       d->config->service, "live", release, "hosts", hosts, "accessories",
-			       accessories, "drift", drift));
+	ui_json(d->ui, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "result", "status",
+			       "service", d->config->service, "live", release, "hosts", hosts,
+			       "accessories", accessories, "jobs", jobs, "drift", drift));
 }
 
 int operation_status(struct deployment *d, struct error *err)

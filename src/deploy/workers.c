@@ -83,6 +83,11 @@ static int retire_halted(struct run *r, struct target *t, struct error *err)
 	return 0;
 }
 
+static int schedule(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+{
+	return s->kind == STEP_SCHEDULE ? schedule_apply(r, t, s, err) : 0;
+}
+
 int workers_replace(struct deployment *d, struct target *t, void *run, struct error *err)
 {
 	struct run *r = run;
@@ -91,10 +96,10 @@ int workers_replace(struct deployment *d, struct target *t, void *run, struct er
 		atomic_store(&r->abandon, true);
 		return -1;
 	}
-	if (candidates_start(r, t, PLAN_REPLACE, err) < 0) {
+	if (candidates_start(r, t, PLAN_REPLACE, err) < 0 || retire_halted(r, t, err) < 0) {
 		return -1;
 	}
-	return retire_halted(r, t, err);
+	return run_steps(r, t, PLAN_REPLACE, schedule, err);
 }
 
 /* -- Taking it back -- */
@@ -151,6 +156,9 @@ int workers_undo(struct run *r, struct target *t, struct error *err)
 {
 	struct run_target *rt = run_target_of(r, t);
 	struct docker *docker = t->host->docker;
+	if (schedule_back(r, t, err) < 0) {
+		return -1;
+	}
 	int ended = end_all(r, t, &rt->workers, err);
 	if (ended == 1) {
 		ended = end_all(r, t, &rt->revived_workers, err);

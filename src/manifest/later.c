@@ -17,7 +17,6 @@ static const struct {
 	{"accessories.*.backup.schedule", NULL, "schedules of backups are"},
 	{"accessories.*.backup.key", NULL, "encrypted backups are"},
 	{"accessories.*.backup.s3", NULL, "backups to S3 are"},
-	{"servers.*.cron", NULL, "cron roles are"},
 	{"release.rollback_command", NULL, "rollback commands are"},
 	{"proxy.driver", "traefik", "the traefik driver is"},
 	{"proxy.run.metrics_port", NULL, "metrics of the proxy are"},

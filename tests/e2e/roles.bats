@@ -206,3 +206,122 @@ jobs_done() { # HOST
 	assert_equal "$(jobs_done h3)" "long version 2" "the job"
 	assert_equal "$(versions h3 worker) $(versions h2 worker)" "version 1 version 1" "the workers"
 }
+
+@test "app, logs, exec and status take the chosen roles only" {
+	local web
+	push_version 1
+	web=$(running h2 web)
+	deploy_ok app stop --roles worker
+	assert_equal "$(running h2 worker)$(running h3 worker)" "" "the workers"
+	assert_equal "$(running h2 web)" "$web" "the web"
+	deploy_ok app start --roles worker
+	assert_equal "$(versions h2 worker) $(versions h3 worker)" "version 1 version 1" "the workers"
+	deploy_ok app logs --roles worker
+	assert_stdout "worker: version 1 begins"
+	refute_stdout "listening"
+	deploy_ok app exec --reuse --roles worker -- sh -c 'echo "in $DEPLOY_CONTAINER_NAME"'
+	assert_stdout "in $SERVICE-worker-"
+	refute_stdout "in $SERVICE-web-"
+	deploy_ok app exec --reuse -- sh -c 'echo "in $DEPLOY_CONTAINER_NAME"'
+	assert_equal "$(grep -c "in $SERVICE-web-" "$DEPLOY_STDOUT"),$(grep -c "in $SERVICE-worker-" "$DEPLOY_STDOUT")" "2,1" "where"
+	deploy_ok status --roles worker
+	refute_stdout "$SERVICE-web-"
+	app_commit "Version 2" version.txt="version 2"
+	deploy_ok push --roles worker
+	web_serves 1
+	assert_equal "$(versions h2 worker) $(versions h3 worker)" "version 2 version 2" "the workers"
+}
+
+# --- cron ---
+
+cron_repo() {
+	printf '%s\n' 'echo "$1 $(cat /app/version.txt)" >>/jobs/ran' 'sleep "${2:-0}"' 'exit "${3:-0}"' >"$APP/job"
+	role jobs "hosts: [h2, h3]" "volumes: ['$JOBS:/jobs']" "cron:" \
+		'  "0 3 * * *": sh /app/job nightly 2 7' '  "* * * * *": [sh /app/job often]'
+}
+
+crontab_of() { # HOST
+	on "$1" crontab -l 2>/dev/null || true
+}
+
+# What cron would do with a line of the block.
+run_job() { # HOST SCHEDULE
+	local line
+	line=$(crontab_of "$1" | grep -F "$2 " | grep -F "$SERVICE/cron-run")
+	[[ -n $line ]] || fail "no line '$2' on $1:" "$(crontab_of "$1")"
+	on "$1" "${line#"$2 "}"
+}
+
+ran() { # HOST NAME
+	testbed exec "$1" sh -c "grep '^$2 ' $JOBS/ran || true" | paste -sd, -
+}
+
+@test "cron runs each job of the live release once, on one host, and status tells how it ended" {
+	cron_repo
+	testbed exec h2 sh -c 'pgrep -x cron >/dev/null || cron'
+	on h2 'echo "5 5 * * * true # mine" | crontab -'
+	push_version 1
+	assert_equal "$(crontab_of h2 | grep -c "$SERVICE/cron-run"),$(crontab_of h3 | grep -c "$SERVICE/cron-run")" "2,0" "the lines"
+	crontab_of h2 | grep -q '^5 5 .* true # mine$' || fail "$(crontab_of h2)"
+	deploy_ok status
+	assert_stdout "has not run yet"
+	# Twice at a time: the second gives way.
+	run_job h2 "0 3 * * *" &
+	sleep 0.7
+	run_job h2 "0 3 * * *"
+	wait $!
+	assert_equal "$(ran h2 nightly)" "nightly version 1" "the runs"
+	deploy_ok status
+	assert_stdout '0 3 \* \* \* +sh /app/job nightly 2 7 +20[0-9T:-]+Z +7 '
+	push_version 2
+	assert_equal "$(crontab_of h2 | grep -c "$SERVICE/cron-run")" 2 "the lines"
+	run_job h2 "0 3 * * *"
+	assert_equal "$(ran h2 nightly)" "nightly version 1,nightly version 2" "the runs"
+	deploy_ok rollback
+	run_job h2 "0 3 * * *"
+	assert_equal "$(ran h2 nightly)" "nightly version 1,nightly version 2,nightly version 1" "the runs"
+	deploy_ok status
+	refute_stdout drift
+	# The real cron, in its own time.
+	local i
+	for ((i = 0; i < 130; i++)); do
+		[[ -z $(ran h2 often) ]] || break
+		sleep 0.5
+	done
+	[[ $(ran h2 often) == "often version"* ]] || fail "cron ran nothing: $(crontab_of h2)"
+	deploy_ok app stop --roles jobs
+	assert_equal "$(crontab_of h2 | grep -c "$SERVICE/cron-run")" 0 "the lines"
+	deploy_ok app start --roles jobs
+	assert_equal "$(crontab_of h2 | grep -c "$SERVICE/cron-run")" 2 "the lines"
+	deploy_ok remove -y
+	assert_equal "$(crontab_of h2 | grep -v '^#')" "5 5 * * * true # mine" "the crontab"
+}
+
+@test "a failed push leaves the schedule as it was, and one without the role takes it away" {
+	cron_repo
+	push_version 1
+	local before
+	before=$(crontab_of h2)
+	app_commit "Sick" version.txt="version 2" worker-crash=sick
+	deploy_fails 6 push
+	assert_equal "$(crontab_of h2)" "$before" "the crontab"
+	deploy_ok status
+	refute_stdout drift
+	manifest_edit '/^  jobs:/,/often/d'
+	app_commit "Without jobs" version.txt="version 3" worker-crash-
+	deploy_ok push
+	assert_equal "$(crontab_of h2 | grep -c "$SERVICE/cron-run")" 0 "the lines"
+}
+
+@test "without cron on the server a push with jobs is refused before anything is touched" {
+	cron_repo
+	testbed exec h2 mv /usr/bin/crontab /usr/bin/crontab.away
+	app_commit "Version 1" version.txt="version 1"
+	deploy_run push
+	local status=$DEPLOY_STATUS
+	deploy_run check
+	testbed exec h2 mv /usr/bin/crontab.away /usr/bin/crontab
+	assert_stdout "there is no cron for the jobs"
+	assert_equal "$status" 5 "the push"
+	assert_equal "$(docker_on h1 ps -aq --filter "label=deploy.service=$SERVICE")" "" "what is there"
+}
