@@ -43,12 +43,16 @@ static int by_time(const void *a, const void *b)
 
 /* -- The folder -- */
 
-static bool is_leftover(const char *name)
+/* Of an interrupted backup: not under its name yet, or data without their .json. */
+static bool is_leftover(const char *name, const struct strvec *names)
 {
-	return str_starts(name, TMP_PREFIX);
+	if (!str_ends(name, ".data")) {
+		return str_starts(name, TMP_PREFIX);
+	}
+	CLEANUP_FREE char *json = xasprintf("%.*s.json", (int)(strlen(name) - 5), name);
+	return !strvec_has(names, json);
 }
 
-/* Interrupted backups; data without their .json are such too, a moment later. */
 static int prepare_server(const struct store *s, struct error *err)
 {
 	if (host_files(s->host, err) < 0) {
@@ -63,9 +67,13 @@ static int prepare_server(const struct store *s, struct error *err)
 	if (result == 0) {
 		result = sftp_check(b, err);
 	}
+	CLEANUP_STRVEC struct strvec names = {0};
 	for (size_t i = 0; result == 0 && i < list->entries.len; i++) {
-		CLEANUP_FREE char *path = fs_join(s->dir, list->entries.p[i].name);
-		if (is_leftover(list->entries.p[i].name)) {
+		strvec_push(&names, list->entries.p[i].name);
+	}
+	VEC_FOREACH (&names, i) {
+		CLEANUP_FREE char *path = fs_join(s->dir, names.p[i]);
+		if (is_leftover(names.p[i], &names)) {
 			sftp_remove(b, path);
 		}
 	}
@@ -85,9 +93,13 @@ static int prepare_here(const struct store *s, struct error *err)
 	if (!dir) {
 		return error_sys(err, ERROR_INTERNAL, errno, "open '%s'", s->dir);
 	}
+	CLEANUP_STRVEC struct strvec names = {0};
 	for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
-		if (is_leftover(e->d_name)) {
-			(void)unlinkat(dirfd(dir), e->d_name, 0);
+		strvec_push(&names, e->d_name);
+	}
+	VEC_FOREACH (&names, i) {
+		if (is_leftover(names.p[i], &names)) {
+			(void)unlinkat(dirfd(dir), names.p[i], 0);
 		}
 	}
 	closedir(dir);

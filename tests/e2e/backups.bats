@@ -180,11 +180,15 @@ count() { testbed exec h2 sh -c "ls $DIR/db | grep -c '$1\$' || true"; }
 	assert_equal "$(testbed exec h1 sh -c "ls $DIR/files/*.data | wc -l")" 1
 	deploy_ok accessory backups files
 	refute_stdout 2020
+	# Data that a killed tool left without their description are none, and go.
+	testbed exec h1 sh -c "touch $DIR/files/20200101T000000Z-aaaaaa.data $DIR/files/.part-x && chown deploy: $DIR/files/*"
+	deploy_ok accessory backup files
+	assert_equal "$(testbed exec h1 sh -c "ls -A $DIR/files | grep -cE 'part|2020' || true")" 0
 	# A command that fails is told with its words, and is no backup.
 	manifest_edit "s/tar -C .data -cf - ./echo no such thing >\&2; exit 3/"
 	deploy_fails 5 accessory backup files
 	assert_stderr "no such thing"
-	assert_equal "$(testbed exec h1 sh -c "ls $DIR/files/*.data | wc -l")" 1
+	assert_equal "$(testbed exec h1 sh -c "ls $DIR/files/*.data | wc -l")" 2
 }
 
 @test "a push takes a snapshot before its release command, and has it on record" {
