@@ -3,10 +3,11 @@
  * Loads large libraries when one of their functions is called for the first time.
  *
  * libgit2, libarchive and libcurl bring some 30 further libraries along, whose loading takes 5 ms,
- * while most commands use none of them.  The executable therefore is not linked with them: `generate` writes, for
- * each of their functions that our code uses, a function of the same name that jumps through a
- * slot.  At first the slot leads to lazy_resolve(), which puts the real address into it.  On
- * x86-64 only; elsewhere, in tests and with sanitizers the libraries are linked as usual.
+ * while most commands use none of them.  The executable therefore is not linked with them:
+ * `generate` writes, for each of their functions that our code uses, a function of the same name
+ * that jumps through a slot.  At first the slot leads to lazy_resolve(), which puts the real
+ * address into it.  On x86-64 only; elsewhere, in tests and with sanitizers the libraries are
+ * linked as usual.
  */
 #include <dlfcn.h>
 #include <stddef.h>
