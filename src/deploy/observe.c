@@ -380,9 +380,9 @@ static size_t rebuild_from(struct deployment *d, const struct target *t, bool al
 		};
 		/* A stopped container that once served is a retired one, good to go back to; a
 		 * worker that runs is at work, unless its release waits for its traffic. */
-		if (str_eq(c->state, "exited") || (str_eq(c->state, "running") && !routed &&
-							  !container_is_proxied(d, c) &&
-							  !waits_for_traffic(d, id))) {
+		if (str_eq(c->state, "exited") ||
+			(str_eq(c->state, "running") && !routed && !container_is_proxied(d, c) &&
+				!waits_for_traffic(d, id))) {
 			r.outcome = RELEASE_LIVE;
 		}
 		history_put(&d->history, &r);

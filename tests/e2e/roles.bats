@@ -325,3 +325,31 @@ ran() { # HOST NAME
 	assert_equal "$status" 5 "the push"
 	assert_equal "$(docker_on h1 ps -aq --filter "label=deploy.service=$SERVICE")" "" "what is there"
 }
+
+# --- what a role has of its own ---
+
+@test "a role has its own command, env, options, labels, logging, volumes, replicas and check" {
+	local id
+	role api "hosts: [h3]" "replicas: 2" "env: {clear: {PORT: '4000', COLOR: green}}" \
+		"options: {memory: 64m, read-only: true, tmpfs: [/tmp]}" "labels: {team: api}" \
+		"logging: {driver: json-file, options: {max-size: 3m}}" \
+		"healthcheck: {path: /up, port: 4000}"
+	role plain "hosts: [h3]" "healthcheck: {tcp: 3000}"
+	role sick "hosts: [h2]" "cmd: sh /app/worker" "volumes: ['$JOBS:/jobs']" \
+		"options: {health-cmd: 'test -e /tmp/ready', health-interval: 1s}"
+	push_version 1
+	assert_equal "$(running h3 api | wc -l),$(running h3 plain | wc -l),$(running h2 sick | wc -l)" "2,1,1" "the roles"
+	id=$(running h3 api | head -1)
+	assert_equal "$(docker_on h3 inspect -f \
+		'{{.HostConfig.Memory}} {{.HostConfig.ReadonlyRootfs}} {{.Config.Labels.team}} {{index .HostConfig.LogConfig.Config "max-size"}}' "$id")" \
+		"67108864 true api 3m" "the api's container"
+	assert_equal "$(docker_on h3 exec "$id" sh -c 'echo "$COLOR $PORT"')" "green 4000" "its environment"
+	# Docker's own check decides where the role has one: it never says healthy now.
+	manifest_edit "s/^proxy:/deploy_timeout: 5\nproxy:/"
+	app_commit "Version 2" version.txt="version 2" worker-sick=yes
+	manifest_edit '/^  worker:/,/volumes/s/test -e [^,]*/true/'
+	deploy_fails 6 push
+	assert_stderr "sick-.* was not healthy within [0-9]+ s: Docker says (starting|unhealthy)"
+	web_serves 1
+	assert_equal "$(running h3 api | wc -l),$(versions h3 plain)" "2,version 1" "the roles"
+}
