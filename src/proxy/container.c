@@ -355,6 +355,17 @@ static int wait_ready(struct proxy *p, struct error *err)
 	}
 }
 
+/* Docker 20.10 that died while it started this container may keep the ports for nobody. */
+static int start_failed(struct error *err)
+{
+	error_wrap(err, "start the proxy");
+	return strstr(err->text, "port is already allocated") == NULL
+		       ? -1
+		       : error_hint(err,
+				 "which container has it ('docker ps' on the server)? when none "
+				 "has, Docker kept it over a crash: sudo systemctl restart docker");
+}
+
 static int create(struct proxy *p, const struct docker_container_spec *spec, struct error *err)
 {
 	CLEANUP_FREE char *id = NULL;
@@ -369,7 +380,7 @@ static int create(struct proxy *p, const struct docker_container_spec *spec, str
 		if (id && docker_container_remove(p->host->docker, id, true, true, &ignored) < 0) {
 			ui_debug(p->host->ui, p->host->name, "%s", ignored.text);
 		}
-		return error_wrap(err, "start the proxy");
+		return start_failed(err);
 	}
 	return wait_ready(p, err);
 }
@@ -409,7 +420,7 @@ static int boot_container(struct proxy *p, struct seen *s, const struct docker_c
 	CLEANUP_FREE char *differs = s->has_container ? drift_of(p, s, spec) : NULL;
 	if (s->has_container && !differs) {
 		return docker_container_start(p->host->docker, p->container, err) < 0
-			       ? error_wrap(err, "start the proxy")
+			       ? start_failed(err)
 			       : wait_ready(p, err);
 	}
 	if (s->has_container &&
