@@ -199,30 +199,35 @@ static void remove_tree_at(int dir, const char *name)
 	unlinkat(dir, name, AT_REMOVEDIR);
 }
 
+static int link_secret(const char *from, const char *to, struct error *err)
+{
+	if (unlink(to) < 0 && errno != ENOENT) {
+		return error_sys(err, ERROR_INTERNAL, errno, "replace '%s'", to);
+	}
+	return symlink(from, to) == 0 ? 0 : error_sys(err, ERROR_INTERNAL, errno, "make '%s'", to);
+}
+
 /* The secrets files of <repository>/deploy, as links beside the commit's own. */
 static int link_secrets(const char *dir, const char *work, struct error *err)
 {
-	CLEANUP_FREE char *to = fs_join(work, ".deploy");
+	CLEANUP_FREE char *folder = fs_join(work, ".deploy");
 	DIR *d = opendir(dir);
 	struct dirent *e;
-	int rc = d ? 0 : error_sys(err, ERROR_INTERNAL, errno, "open '%s'", dir);
+	int rc = 0;
 
+	if (!d) {
+		return error_sys(err, ERROR_INTERNAL, errno, "open '%s'", dir);
+	}
 	while (rc == 0 && (e = readdir(d)) != NULL) {
-		if (!str_starts(e->d_name, "secrets")) {
-			continue;
-		}
-		CLEANUP_FREE char *from = fs_join(dir, e->d_name);
-		CLEANUP_FREE char *link = fs_join(to, e->d_name);
-		rc = fs_mkdirs(to, 0700, err);
-		if (rc == 0 && (unlink(link) < 0 && errno != ENOENT)) {
-			rc = error_sys(err, ERROR_INTERNAL, errno, "replace '%s'", link);
-		} else if (rc == 0 && symlink(from, link) < 0) {
-			rc = error_sys(err, ERROR_INTERNAL, errno, "make '%s'", link);
+		if (str_starts(e->d_name, "secrets")) {
+			CLEANUP_FREE char *from = fs_join(dir, e->d_name);
+			CLEANUP_FREE char *to = fs_join(folder, e->d_name);
+
+			rc = fs_mkdirs(folder, 0700, err);
+			rc = rc == 0 ? link_secret(from, to, err) : rc;
 		}
 	}
-	if (d) {
-		closedir(d);
-	}
+	closedir(d);
 	return rc;
 }
 
