@@ -305,11 +305,11 @@ host_mended() {
 
 # Do users of the victim get their answers all the while?
 # - boot: its proxy is what the push has to boot;
-# - dockerd in switch: Docker's name server dies with it, so that the proxy of that host connects
+# - dockerd from the switch on: Docker's name server dies with it, so that the proxy of that host connects
 #   to no container any more, neither to the new ones nor, once its connections of before have
 #   ended, to the old ones. In the other phases its connections live on.
 victim_serves() {
-	! fault_takes_host "$FAULT" && [[ $PHASE != boot && $PHASE:$FAULT != switch:dockerd ]]
+	! fault_takes_host "$FAULT" && [[ $PHASE != boot && $PHASE:$FAULT != @(switch|record|drain|retire):dockerd ]]
 }
 
 # What lies beside the lock may be another's who is taking it just now, up to some minutes.
