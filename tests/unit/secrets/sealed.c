@@ -63,7 +63,6 @@ static void opens_what_it_sealed(void **state)
 static void tells_damage(void **state)
 {
 	CLEANUP_STR struct str text = STR_INIT(STR_MAX_FILE);
-	CLEANUP_STR struct str longer = STR_INIT(STR_MAX_FILE);
 
 	sealed_text(&text);
 	char *body = strchr(text.p, '\n') + 1;

@@ -91,8 +91,8 @@ static void test_info_refused(void **state)
 		"{\"id\":\"a\",\"time\":\"2026-01-02T03:04:05Z\",\"size\":-1,\"sha256\":\"H\"}",
 		"{\"id\":\"a\",\"time\":\"yesterday\",\"size\":1,\"sha256\":\"H\"}",
 		"{\"id\":\"-rf\",\"time\":\"2026-01-02T03:04:05Z\",\"size\":1,\"sha256\":\"H\"}",
-		"{\"id\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"time\":"
-		"\"2026-01-02T03:04:05Z\",\"size\":1,\"sha256\":\"H\"}",
+		("{\"id\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"time\":"
+		 "\"2026-01-02T03:04:05Z\",\"size\":1,\"sha256\":\"H\"}"),
 	};
 	static const char sum[] =
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
