@@ -4,15 +4,15 @@
 # death. Whether a push outlives that or gives up, all of the hosts are of one mind after it.
 
 setup_file() {
-	load ../support/helpers
-	load ../support/faults
+	load ../../support/helpers
+	load ../../support/faults
 	faults_setup_file
 }
 teardown_file() { bed_down; }
 setup() {
-	load ../support/helpers
-	load ../support/faults
-	load ../support/faults_cut
+	load ../../support/helpers
+	load ../../support/faults
+	load ../../support/faults_cut
 }
 teardown() { faults_teardown; }
 
