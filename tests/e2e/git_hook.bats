@@ -160,7 +160,12 @@ bare_up() {
 @test "two git pushes at once deploy one after the other, and leave out what is old already" {
 	bare_up
 	git_push origin HEAD:main
-	sed -i '2i RUN sleep 4' "$APP/Dockerfile"
+	# The first one stands until all are there.
+	mkdir -p "$APP/.deploy/hooks"
+	# shellcheck disable=SC2016 # the hook expands
+	printf '#!/bin/sh\nn=0\nwhile [ ! -e %s ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n + 1)); done\n' \
+		"$BATS_TEST_TMPDIR/go" >"$APP/.deploy/hooks/pre-deploy"
+	chmod +x "$APP/.deploy/hooks/pre-deploy"
 	app_commit "Slow" version.txt="slow"
 	git_push origin HEAD:main &
 	local first=$! second third
@@ -174,6 +179,8 @@ bare_up() {
 	app_commit "Version 3" version.txt="version 3"
 	git_push origin HEAD:main &
 	third=$!
+	eventually 20 grep -q "waiting for its end" "$BATS_TEST_TMPDIR/pushed"
+	touch "$BATS_TEST_TMPDIR/go"
 	wait "$first" "$second" "$third"
 	OUT=$BATS_TEST_TMPDIR/pushed.1 said "is live"
 	OUT=$BATS_TEST_TMPDIR/pushed.2 said "a later commit of 'main' is there"
