@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -34,26 +35,24 @@ struct serve {
 	atomic_bool stop;
 };
 
-/* "bytes=N-" and "bytes=N-M"; anything else counts as no range. */
+/* "bytes=N-" and "bytes=N-M", digits alone; anything else counts as no range. */
 static void parse_range(const char *value, struct serve_request *out)
 {
-	unsigned long long from, to;
-	char tail;
+	CLEANUP_FREE char *from = NULL;
+	const char *dash = strchr(value, '-');
+	long first, last = LONG_MAX;
 
-	if (strncasecmp(value, "bytes=", 6) != 0 || !isdigit((unsigned char)value[6]) ||
-		strchr(value, ',')) {
+	if (!dash || strncasecmp(value, "bytes=", 6) != 0) {
 		return;
 	}
-	if (sscanf(value + 6, "%19llu-%19llu%c", &from, &to, &tail) == 2 && from <= to) {
-		out->ranged = true;
-		out->from = from;
-		out->to = to;
-	} else if (sscanf(value + 6, "%19llu-%c", &from, &tail) == 1 &&
-		   value[strlen(value) - 1] == '-') {
-		out->ranged = true;
-		out->from = from;
-		out->to = UINT64_MAX;
+	from = xstrndup(value + 6, (size_t)(dash - value) - 6);
+	if (str_to_long(from, 0, LONG_MAX, &first) != 0 ||
+		(dash[1] && str_to_long(dash + 1, first, LONG_MAX, &last) != 0)) {
+		return;
 	}
+	out->ranged = true;
+	out->from = (uint64_t)first;
+	out->to = dash[1] ? (uint64_t)last : UINT64_MAX;
 }
 
 static void parse_header(const char *line, size_t len, struct serve_request *out)

@@ -37,7 +37,9 @@ static void check_request(const char *text, size_t len)
 	}
 	str_add(&out, "\r\n");
 	assert(serve_parse(out.p, out.len, &again) == 0);
-	assert(memcmp(&r, &again, sizeof(r)) == 0);
+	assert(r.head == again.head && r.other == again.other && r.keep_alive == again.keep_alive);
+	assert(r.ranged == again.ranged && r.from == again.from && r.to == again.to);
+	assert(strcmp(r.path, again.path) == 0);
 	assert(serve_parse(out.p, out.len - 1, &again) < 0);
 }
 
