@@ -48,24 +48,18 @@ int operation_accessory_logs(struct deployment *d, const char *name,
 }
 
 struct accessory_exec {
-	struct strvec argv;
+	struct exec_round round;
 	const struct config_accessory *a;
 	struct target *only; /* NULL: all */
 	bool interactive;
-	struct output *output;
-	int *statuses;
 };
-
-static bool is_meant(const struct accessory_exec *x, const struct target *t)
-{
-	return target_has_accessory(t, x->a) && (!x->only || x->only == t);
-}
 
 static int exec_one(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
 	struct accessory_exec *x = ctx;
+	struct exec_end *end = &x->round.ends[t - d->targets];
 	const struct docker_container_entry *c = NULL;
-	if (!is_meant(x, t)) {
+	if (!target_has_accessory(t, x->a) || (x->only && x->only != t)) {
 		return 0;
 	}
 	if (accessory_look(t, x->a, &c) == ACCESSORY_MISSING || !c ||
@@ -73,21 +67,10 @@ static int exec_one(struct deployment *d, struct target *t, void *ctx, struct er
 		error_set(err, ERROR_REMOTE, "accessory '%s' does not run", x->a->name);
 		return error_hint(err, "deploy accessory boot %s", x->a->name);
 	}
-	return exec_in_container(
-		t, c->id, &x->argv, x->interactive, x->output, &x->statuses[t - d->targets], err);
-}
-
-static void report(struct deployment *d, const struct accessory_exec *x, int *exit_status)
-{
-	*exit_status = 0;
-	for (size_t i = 0; i < d->n; i++) {
-		if (is_meant(x, &d->targets[i])) {
-			*exit_status = *exit_status ? *exit_status : x->statuses[i];
-			ui_json(d->ui,
-				json_pack("{s:s, s:s, s:i}", "result", "exit", "host",
-					d->targets[i].address->name, "status", x->statuses[i]));
-		}
-	}
+	int result = exec_in_container(
+		t, c->id, &x->round.argv, x->interactive, x->round.output, &end->status, err);
+	end->ran = result == 0;
+	return result;
 }
 
 int operation_accessory_exec(struct deployment *d, const char *name,
@@ -111,18 +94,9 @@ int operation_accessory_exec(struct deployment *d, const char *name,
 			hosts++;
 		}
 	}
-	for (size_t i = 0; options->argv[i]; i++) {
-		strvec_push(&x.argv, options->argv[i]);
-	}
-	x.statuses = xcalloc(d->n, sizeof(*x.statuses));
-	x.output = output_new(d->ui, hosts > 1 && !x.only);
+	exec_round_begin(&x.round, d, options->argv, hosts > 1 && !x.only);
 	int result = deployment_each(d, exec_one, &x, err);
-	if (result == 0) {
-		report(d, &x, exit_status);
-	}
-	output_free(x.output);
-	strvec_fini(&x.argv);
-	free(x.statuses);
+	exec_round_end(&x.round, d, exit_status);
 	return result;
 }
 

@@ -20,10 +20,8 @@
 #define EXIT_TIMEOUT_MS 10000
 
 struct app_exec {
+	struct exec_round round;
 	const struct exec_options *options;
-	struct strvec argv;
-	struct output *output;
-	int *statuses;
 	struct target *only; /* NULL: all */
 };
 
@@ -122,8 +120,8 @@ static json_t *fresh_body(
 	json_t *body = json_deep_copy(live->config);
 	json_t *host = json_deep_copy(live->host_config);
 	json_t *cmd = json_array();
-	VEC_FOREACH (&x->argv, i) {
-		json_array_append_new(cmd, json_string(x->argv.p[i]));
+	VEC_FOREACH (&x->round.argv, i) {
+		json_array_append_new(cmd, json_string(x->round.argv.p[i]));
 	}
 	bool tty = x->options->interactive;
 	json_object_set_new(body, "Cmd", cmd);
@@ -191,7 +189,7 @@ static int run_fresh(
 		struct terminal_peer peer = {.fd = fd, .resize = resize, .ctx = &window};
 		result = terminal_run(&peer, err);
 	} else if (result == 0) {
-		struct output_host *out = output_host_new(x->output, t->host->name);
+		struct output_host *out = output_host_new(x->round.output, t->host->name);
 		result = stream(fd, out, err);
 		output_host_free(out);
 	}
@@ -239,7 +237,7 @@ static int in_fresh(struct app_exec *x, struct deployment *d, struct target *t,
 static int exec_one(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
 	struct app_exec *x = ctx;
-	int *status = &x->statuses[t - d->targets];
+	struct exec_end *end = &x->round.ends[t - d->targets];
 	if (!t->selected || (x->only && x->only != t)) {
 		return 0;
 	}
@@ -248,23 +246,12 @@ static int exec_one(struct deployment *d, struct target *t, void *ctx, struct er
 		error_set(err, ERROR_REMOTE, "no container of the live release runs");
 		return error_hint(err, "deploy app start, or deploy push");
 	}
-	return x->options->reuse ? exec_in_container(t, c->id, &x->argv, x->options->interactive,
-					   x->output, status, err)
-				 : in_fresh(x, d, t, c, status, err);
-}
-
-static void report(struct deployment *d, const struct app_exec *x, int *exit_status)
-{
-	*exit_status = 0;
-	for (size_t i = 0; i < d->n; i++) {
-		const struct target *t = &d->targets[i];
-		if (!t->selected || (x->only && x->only != t)) {
-			continue;
-		}
-		*exit_status = *exit_status ? *exit_status : x->statuses[i];
-		ui_json(d->ui, json_pack("{s:s, s:s, s:i}", "result", "exit", "host",
-				       t->address->name, "status", x->statuses[i]));
-	}
+	int result = x->options->reuse
+			     ? exec_in_container(t, c->id, &x->round.argv, x->options->interactive,
+				       x->round.output, &end->status, err)
+			     : in_fresh(x, d, t, c, &end->status, err);
+	end->ran = result == 0;
+	return result;
 }
 
 int operation_app_exec(struct deployment *d, const struct exec_options *options, int *exit_status,
@@ -278,18 +265,9 @@ int operation_app_exec(struct deployment *d, const struct exec_options *options,
 	for (size_t i = 0; i < d->n; i++) {
 		selected += d->targets[i].selected;
 	}
-	for (size_t i = 0; options->argv[i]; i++) {
-		strvec_push(&x.argv, options->argv[i]);
-	}
 	x.only = options->primary || options->interactive ? deployment_primary(d) : NULL;
-	x.statuses = xcalloc(d->n, sizeof(*x.statuses));
-	x.output = output_new(d->ui, selected > 1 && !x.only);
+	exec_round_begin(&x.round, d, options->argv, selected > 1 && !x.only);
 	int result = deployment_each(d, exec_one, &x, err);
-	if (result == 0) {
-		report(d, &x, exit_status);
-	}
-	output_free(x.output);
-	strvec_fini(&x.argv);
-	free(x.statuses);
+	exec_round_end(&x.round, d, exit_status);
 	return result;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* exec: a command on the servers, in parallel, each line told by its host. */
+/*
+ * exec: a command on the servers, in parallel, each line told by its host; and the round of hosts
+ * that app exec and accessory exec make with it.
+ */
 #include "deploy/operations.h"
 #include "deploy/output.h"
 #include "internal.h"
@@ -17,22 +20,46 @@
 #define READ_SIZE 32768
 
 struct shell {
+	struct exec_round round;
 	char *command;
-	struct output *output;
-	int *statuses; /* by target */
-	bool *ran;
 };
 
+void exec_round_begin(
+	struct exec_round *r, struct deployment *d, const char *const *argv, bool many)
+{
+	*r = (struct exec_round){.output = output_new(d->ui, many)};
+	for (size_t i = 0; argv[i]; i++) {
+		strvec_push(&r->argv, argv[i]);
+	}
+	r->ends = xcalloc(d->n, sizeof(*r->ends));
+}
+
+void exec_round_end(struct exec_round *r, struct deployment *d, int *exit_status)
+{
+	*exit_status = 0;
+	for (size_t i = 0; i < d->n; i++) {
+		const struct exec_end *end = &r->ends[i];
+		if (end->ran) {
+			*exit_status = *exit_status ? *exit_status : end->status;
+			ui_json(d->ui, json_pack("{s:s, s:s, s:i}", "result", "exit", "host",
+					       d->targets[i].address->name, "status", end->status));
+		}
+	}
+	output_free(r->output);
+	strvec_fini(&r->argv);
+	free(r->ends);
+}
+
 /* One word is a shell command line; several are the words of one command. */
-static char *command_line(const char *const *argv)
+static char *command_line(const struct strvec *argv)
 {
 	struct str line = STR_INIT(STR_MAX_REPLY);
-	if (!argv[1]) {
-		return xstrdup(argv[0]);
+	if (argv->len == 1) {
+		return xstrdup(argv->p[0]);
 	}
-	for (size_t i = 0; argv[i]; i++) {
+	VEC_FOREACH (argv, i) {
 		str_add(&line, i ? " " : "");
-		ssh_quote(&line, argv[i]);
+		ssh_quote(&line, argv->p[i]);
 	}
 	return str_take(&line);
 }
@@ -73,7 +100,7 @@ static int run_there(struct shell *s, const struct target *t, int *status, struc
 		return -1;
 	}
 	shutdown(x.fd, SHUT_WR);
-	struct output_host *out = output_host_new(s->output, t->host->name);
+	struct output_host *out = output_host_new(s->round.output, t->host->name);
 	int result = pump(&x, out, err);
 	output_host_free(out);
 	if (result == 0) {
@@ -86,58 +113,39 @@ static int run_there(struct shell *s, const struct target *t, int *status, struc
 static int run_one(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
 	struct shell *s = ctx;
-	size_t index = (size_t)(t - d->targets);
+	struct exec_end *end = &s->round.ends[t - d->targets];
 	if (!t->selected) {
 		return 0;
 	}
 	if (deployment_reach_one(d, t, err) < 0) {
 		return -1;
 	}
-	int result = run_there(s, t, &s->statuses[index], err);
+	int result = run_there(s, t, &end->status, err);
 	if (result < 0) {
 		(void)host_error(t->host, err);
+	} else if (end->status != 0) {
+		ui_warn(d->ui, t->host->name, "exit status %d", end->status);
 	}
-	s->ran[index] = result == 0;
+	end->ran = result == 0;
 	deployment_leave_one(d, t);
 	return result;
-}
-
-static void report(struct deployment *d, const struct shell *s, int *exit_status)
-{
-	*exit_status = 0;
-	for (size_t i = 0; i < d->n; i++) {
-		if (!s->ran[i]) {
-			continue;
-		}
-		if (s->statuses[i] != 0) {
-			*exit_status = *exit_status ? *exit_status : s->statuses[i];
-			ui_warn(d->ui, d->targets[i].address->name, "exit status %d",
-				s->statuses[i]);
-		}
-		ui_json(d->ui, json_pack("{s:s, s:s, s:i}", "result", "exit", "host",
-				       d->targets[i].address->name, "status", s->statuses[i]));
-	}
 }
 
 int operation_exec(
 	struct deployment *d, const char *const *argv, int *exit_status, struct error *err)
 {
+	struct shell s = {0};
+	size_t selected = 0;
 	if (deployment_load_secrets(d, SECRETS_SSH, err) < 0) {
 		return -1;
 	}
-	struct shell s = {.command = command_line(argv)};
-	s.statuses = xcalloc(d->n, sizeof(*s.statuses));
-	s.ran = xcalloc(d->n, sizeof(*s.ran));
-	size_t selected = 0;
 	for (size_t i = 0; i < d->n; i++) {
 		selected += d->targets[i].selected;
 	}
-	s.output = output_new(d->ui, selected > 1);
+	exec_round_begin(&s.round, d, argv, selected > 1);
+	s.command = command_line(&s.round.argv);
 	int result = deployment_each(d, run_one, &s, err);
-	output_free(s.output);
-	report(d, &s, exit_status); /* also when some were not reached */
-	free(s.ran);
-	free(s.statuses);
+	exec_round_end(&s.round, d, exit_status);
 	free(s.command);
 	return result;
 }

@@ -209,6 +209,23 @@ const struct release *deployment_live(const struct deployment *d);
 /* Prints the leaves that differ, by dotted path, and adds them to `out`. Either may be NULL. */
 void releases_diff_config(struct deployment *d, json_t *from, json_t *to, json_t *out);
 
+/* -- exec.c: what exec, app exec and accessory exec share -- */
+
+/* One command on several hosts: its output, and how it ended on each. */
+struct exec_round {
+	struct strvec argv;
+	struct output *output;
+	struct exec_end {
+		bool ran;
+		int status;
+	} * ends; /* by target */
+};
+/* `many`: each line of output says its host. */
+void exec_round_begin(
+	struct exec_round *r, struct deployment *d, const char *const *argv, bool many);
+/* Tells the exit statuses of those that ran; *exit_status: the first not 0. Frees. */
+void exec_round_end(struct exec_round *r, struct deployment *d, int *exit_status);
+
 /* -- app_logs.c, app_exec.c: what accessories share with the application -- */
 
 struct logs_source;
