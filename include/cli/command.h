@@ -62,7 +62,11 @@ struct command {
 	size_t min_args, max_args; /* CLI_MANY: no limit */
 	enum cli_needs needs;
 	unsigned flags;
+	/* What it does, one of these: */
 	int (*run)(struct cli *cli, struct error *err);
+	int (*operation)(struct deployment *d, struct error *err);
+	int (*on_accessory)(
+		struct deployment *d, const char *name, struct error *err); /* or "all" */
 };
 
 /* A word that comes before others: "app" in "app logs". */

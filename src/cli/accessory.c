@@ -4,11 +4,6 @@
 
 #include "deploy/operations.h"
 
-static int run_accessory_boot(struct cli *cli, struct error *err)
-{
-	return operation_accessory_boot(cli->deployment, cli->argv[0], err);
-}
-
 const struct command command_accessory_boot = {
 	.group = "accessory",
 	.name = "boot",
@@ -19,13 +14,8 @@ const struct command command_accessory_boot = {
 	.max_args = 1,
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_accessory_boot,
+	.on_accessory = operation_accessory_boot,
 };
-
-static int run_accessory_reboot(struct cli *cli, struct error *err)
-{
-	return operation_accessory_reboot(cli->deployment, cli->argv[0], err);
-}
 
 const struct command command_accessory_reboot = {
 	.group = "accessory",
@@ -38,13 +28,8 @@ const struct command command_accessory_reboot = {
 	.max_args = 1,
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_accessory_reboot,
+	.on_accessory = operation_accessory_reboot,
 };
-
-static int run_accessory_upgrade(struct cli *cli, struct error *err)
-{
-	return operation_accessory_upgrade(cli->deployment, cli->argv[0], err);
-}
 
 const struct command command_accessory_upgrade = {
 	.group = "accessory",
@@ -58,13 +43,8 @@ const struct command command_accessory_upgrade = {
 	.max_args = 1,
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_accessory_upgrade,
+	.on_accessory = operation_accessory_upgrade,
 };
-
-static int run_accessory_start(struct cli *cli, struct error *err)
-{
-	return operation_accessory_start(cli->deployment, cli->argv[0], err);
-}
 
 const struct command command_accessory_start = {
 	.group = "accessory",
@@ -75,13 +55,8 @@ const struct command command_accessory_start = {
 	.max_args = 1,
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_accessory_start,
+	.on_accessory = operation_accessory_start,
 };
-
-static int run_accessory_stop(struct cli *cli, struct error *err)
-{
-	return operation_accessory_stop(cli->deployment, cli->argv[0], err);
-}
 
 const struct command command_accessory_stop = {
 	.group = "accessory",
@@ -92,13 +67,8 @@ const struct command command_accessory_stop = {
 	.max_args = 1,
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_accessory_stop,
+	.on_accessory = operation_accessory_stop,
 };
-
-static int run_accessory_restart(struct cli *cli, struct error *err)
-{
-	return operation_accessory_restart(cli->deployment, cli->argv[0], err);
-}
 
 const struct command command_accessory_restart = {
 	.group = "accessory",
@@ -109,15 +79,8 @@ const struct command command_accessory_restart = {
 	.max_args = 1,
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_accessory_restart,
+	.on_accessory = operation_accessory_restart,
 };
-
-static int run_accessory_details(struct cli *cli, struct error *err)
-{
-	const char *name = cli->argc > 0 ? cli->argv[0] : "all";
-
-	return operation_accessory_details(cli->deployment, name, err);
-}
 
 const struct command command_accessory_details = {
 	.group = "accessory",
@@ -126,7 +89,7 @@ const struct command command_accessory_details = {
 	.summary = "show the containers of accessories",
 	.max_args = 1,
 	.needs = CLI_NEEDS_DEPLOYMENT,
-	.run = run_accessory_details,
+	.on_accessory = operation_accessory_details,
 };
 
 struct remove_options {

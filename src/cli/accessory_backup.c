@@ -35,12 +35,6 @@ const struct command command_accessory_backup = {
 	.run = run_accessory_backup,
 };
 
-static int run_accessory_backups(struct cli *cli, struct error *err)
-{
-	return operation_accessory_backups(
-		cli->deployment, cli->argc > 0 ? cli->argv[0] : "all", err);
-}
-
 const struct command command_accessory_backups = {
 	.group = "accessory",
 	.name = "backups",
@@ -48,7 +42,7 @@ const struct command command_accessory_backups = {
 	.summary = "list backups, the newest first",
 	.max_args = 1,
 	.needs = CLI_NEEDS_DEPLOYMENT,
-	.run = run_accessory_backups,
+	.on_accessory = operation_accessory_backups,
 };
 
 static const struct cli_option restore_options[] = {

@@ -35,11 +35,6 @@ const struct command command_app_maintenance = {
 	.run = run_app_maintenance,
 };
 
-static int run_app_live(struct cli *cli, struct error *err)
-{
-	return operation_app_live(cli->deployment, err);
-}
-
 const struct command command_app_live = {
 	.group = "app",
 	.name = "live",
@@ -47,5 +42,5 @@ const struct command command_app_live = {
 	.summary = "end the maintenance page",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_app_live,
+	.operation = operation_app_live,
 };

@@ -3,11 +3,6 @@
 
 #include "deploy/operations.h"
 
-static int run_app_start(struct cli *cli, struct error *err)
-{
-	return operation_app_start(cli->deployment, err);
-}
-
 const struct command command_app_start = {
 	.group = "app",
 	.name = "start",
@@ -15,13 +10,8 @@ const struct command command_app_start = {
 	.summary = "start the live release again after a stop",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_app_start,
+	.operation = operation_app_start,
 };
-
-static int run_app_stop(struct cli *cli, struct error *err)
-{
-	return operation_app_stop(cli->deployment, err);
-}
 
 const struct command command_app_stop = {
 	.group = "app",
@@ -33,13 +23,8 @@ const struct command command_app_stop = {
 		"is put up by 'deploy app maintenance'.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_app_stop,
+	.operation = operation_app_stop,
 };
-
-static int run_app_restart(struct cli *cli, struct error *err)
-{
-	return operation_app_restart(cli->deployment, err);
-}
 
 const struct command command_app_restart = {
 	.group = "app",
@@ -51,13 +36,8 @@ const struct command command_app_restart = {
 		"healthy before the old ones go.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_app_restart,
+	.operation = operation_app_restart,
 };
-
-static int run_app_containers(struct cli *cli, struct error *err)
-{
-	return operation_app_containers(cli->deployment, err);
-}
 
 const struct command command_app_containers = {
 	.group = "app",
@@ -65,13 +45,8 @@ const struct command command_app_containers = {
 	.arguments = "",
 	.summary = "list the containers of the service",
 	.needs = CLI_NEEDS_DEPLOYMENT,
-	.run = run_app_containers,
+	.operation = operation_app_containers,
 };
-
-static int run_app_version(struct cli *cli, struct error *err)
-{
-	return operation_app_version(cli->deployment, err);
-}
 
 const struct command command_app_version = {
 	.group = "app",
@@ -79,5 +54,5 @@ const struct command command_app_version = {
 	.arguments = "",
 	.summary = "print the version that runs on each server",
 	.needs = CLI_NEEDS_DEPLOYMENT,
-	.run = run_app_version,
+	.operation = operation_app_version,
 };

@@ -3,11 +3,6 @@
 
 #include "deploy/operations.h"
 
-static int run_check(struct cli *cli, struct error *err)
-{
-	return operation_check(cli->deployment, err);
-}
-
 const struct command command_check = {
 	.name = "check",
 	.arguments = "",
@@ -17,5 +12,5 @@ const struct command command_check = {
 		"architecture, secrets and the certificate, and changes nothing. Exits with 5\n"
 		"when a push would fail.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
-	.run = run_check,
+	.operation = operation_check,
 };

@@ -70,6 +70,19 @@ static void name_command(const char *path, struct error *err)
 	}
 }
 
+static int do_command(struct cli *cli, struct error *err)
+{
+	const struct command *c = cli->command;
+
+	if (c->operation) {
+		return c->operation(cli->deployment, err);
+	}
+	if (c->on_accessory) {
+		return c->on_accessory(cli->deployment, cli->argc > 0 ? cli->argv[0] : "all", err);
+	}
+	return c->run(cli, err);
+}
+
 /* Opens what the command needs, runs it, and closes. */
 static int run_command(struct cli *cli, struct error *err)
 {
@@ -87,7 +100,7 @@ static int run_command(struct cli *cli, struct error *err)
 		status = open_deployment(cli, typed, err);
 	}
 	if (status == 0) {
-		status = c->run(cli, err);
+		status = do_command(cli, err);
 	}
 	if (status < 0) {
 		name_command(path, err);

@@ -3,18 +3,13 @@
 
 #include "deploy/operations.h"
 
-static int run_lock_status(struct cli *cli, struct error *err)
-{
-	return operation_lock_status(cli->deployment, err);
-}
-
 const struct command command_lock_status = {
 	.group = "lock",
 	.name = "status",
 	.arguments = "",
 	.summary = "show who holds the deploy lock",
 	.needs = CLI_NEEDS_DEPLOYMENT,
-	.run = run_lock_status,
+	.operation = operation_lock_status,
 };
 
 struct acquire_options {
@@ -47,11 +42,6 @@ const struct command command_lock_acquire = {
 	.run = run_lock_acquire,
 };
 
-static int run_lock_release(struct cli *cli, struct error *err)
-{
-	return operation_lock_release(cli->deployment, err);
-}
-
 const struct command command_lock_release = {
 	.group = "lock",
 	.name = "release",
@@ -61,5 +51,5 @@ const struct command command_lock_release = {
 		"For a lock of your own, and for one whose owner is gone. A dead owner normally\n"
 		"needs no hand: its lock expires.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
-	.run = run_lock_release,
+	.operation = operation_lock_release,
 };

@@ -3,11 +3,6 @@
 
 #include "deploy/operations.h"
 
-static int run_plan(struct cli *cli, struct error *err)
-{
-	return operation_plan(cli->deployment, err);
-}
-
 const struct command command_plan = {
 	.name = "plan",
 	.arguments = "",
@@ -17,5 +12,5 @@ const struct command command_plan = {
 		"each server, and prints the steps that 'deploy push' would take. Containers or\n"
 		"settings that were changed by hand are shown as drift.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
-	.run = run_plan,
+	.operation = operation_plan,
 };

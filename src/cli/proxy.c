@@ -3,11 +3,6 @@
 
 #include "logs.h"
 
-static int run_proxy_boot(struct cli *cli, struct error *err)
-{
-	return operation_proxy_boot(cli->deployment, err);
-}
-
 const struct command command_proxy_boot = {
 	.group = "proxy",
 	.name = "boot",
@@ -15,13 +10,8 @@ const struct command command_proxy_boot = {
 	.summary = "start the proxy where it does not run",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_proxy_boot,
+	.operation = operation_proxy_boot,
 };
-
-static int run_proxy_reboot(struct cli *cli, struct error *err)
-{
-	return operation_proxy_reboot(cli->deployment, err);
-}
 
 const struct command command_proxy_reboot = {
 	.group = "proxy",
@@ -33,7 +23,7 @@ const struct command command_proxy_reboot = {
 		"other; all services behind the proxy are affected.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_proxy_reboot,
+	.operation = operation_proxy_reboot,
 };
 
 static int run_proxy_logs(struct cli *cli, struct error *err)
@@ -53,24 +43,14 @@ const struct command command_proxy_logs = {
 	.run = run_proxy_logs,
 };
 
-static int run_proxy_details(struct cli *cli, struct error *err)
-{
-	return operation_proxy_details(cli->deployment, err);
-}
-
 const struct command command_proxy_details = {
 	.group = "proxy",
 	.name = "details",
 	.arguments = "",
 	.summary = "show the proxy containers and what they route",
 	.needs = CLI_NEEDS_DEPLOYMENT,
-	.run = run_proxy_details,
+	.operation = operation_proxy_details,
 };
-
-static int run_proxy_config(struct cli *cli, struct error *err)
-{
-	return operation_proxy_config(cli->deployment, err);
-}
 
 const struct command command_proxy_config = {
 	.group = "proxy",
@@ -80,13 +60,8 @@ const struct command command_proxy_config = {
 	.description = "What the manifest gives, and, where a server has something else, how it\n"
 		       "differs.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
-	.run = run_proxy_config,
+	.operation = operation_proxy_config,
 };
-
-static int run_proxy_remove(struct cli *cli, struct error *err)
-{
-	return operation_proxy_remove(cli->deployment, err);
-}
 
 const struct command command_proxy_remove = {
 	.group = "proxy",
@@ -96,5 +71,5 @@ const struct command command_proxy_remove = {
 	.description = "Asks first, and names the other services that it serves.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_proxy_remove,
+	.operation = operation_proxy_remove,
 };

@@ -3,11 +3,6 @@
 
 #include "deploy/operations.h"
 
-static int run_prune(struct cli *cli, struct error *err)
-{
-	return operation_prune(cli->deployment, err);
-}
-
 const struct command command_prune = {
 	.name = "prune",
 	.arguments = "",
@@ -17,5 +12,5 @@ const struct command command_prune = {
 		"push does the same at its end.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS,
-	.run = run_prune,
+	.operation = operation_prune,
 };

@@ -14,11 +14,6 @@ static int parse_number(const char *text, long *number, struct error *err)
 	return 0;
 }
 
-static int run_releases(struct cli *cli, struct error *err)
-{
-	return operation_releases_list(cli->deployment, err);
-}
-
 const struct command command_releases = {
 	.name = "releases",
 	.arguments = "",
@@ -27,7 +22,7 @@ const struct command command_releases = {
 		"Number, version, commit, who, when, how long, and what became of it; failed\n"
 		"and interrupted ones too.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
-	.run = run_releases,
+	.operation = operation_releases_list,
 };
 
 static int run_releases_show(struct cli *cli, struct error *err)

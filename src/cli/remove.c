@@ -3,11 +3,6 @@
 
 #include "deploy/operations.h"
 
-static int run_remove(struct cli *cli, struct error *err)
-{
-	return operation_remove(cli->deployment, err);
-}
-
 const struct command command_remove = {
 	.name = "remove",
 	.arguments = "",
@@ -18,5 +13,5 @@ const struct command command_remove = {
 		"With --hosts only there; also on a host that left the manifest.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
 	.flags = CLI_LOCKS | CLI_LEFT_HOSTS,
-	.run = run_remove,
+	.operation = operation_remove,
 };

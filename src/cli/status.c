@@ -3,11 +3,6 @@
 
 #include "deploy/operations.h"
 
-static int run_status(struct cli *cli, struct error *err)
-{
-	return operation_status(cli->deployment, err);
-}
-
 const struct command command_status = {
 	.name = "status",
 	.arguments = "",
@@ -16,5 +11,5 @@ const struct command command_status = {
 		"Release, containers and their health, CPU and memory, disk, days that the\n"
 		"certificate is still good, and drift: what differs from the release on record.",
 	.needs = CLI_NEEDS_DEPLOYMENT,
-	.run = run_status,
+	.operation = operation_status,
 };
