@@ -9,6 +9,8 @@
 #include "image/tar.h"
 #include "internal.h"
 
+#include <archive.h>
+#include <archive_entry.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,9 +21,6 @@
 #define MAX_PASSWD ((size_t)1 << 20)
 
 #define READ_TIMEOUT_MS 60000
-
-/* Offsets and widths of a tar header's fields (POSIX.1-2017, ustar). */
-enum { AT_UID = 108, AT_SIZE = 124, AT_TYPE = 156 };
 
 static char *folder_of(const char *path)
 {
@@ -200,33 +199,28 @@ static int put(struct docker *docker, const struct docker_container *c, const ch
 
 /* -- Out of a container -- */
 
-static uint64_t octal(const char *field, size_t n)
+/* The first regular file of a tar. */
+static int first_file(const struct str *tar, struct str *out, long *uid)
 {
-	uint64_t value = 0;
+	struct archive *a = archive_read_new();
+	struct archive_entry *e = NULL;
+	char buf[16384];
+	la_ssize_t n = -1;
 
-	for (size_t i = 0; i < n && field[i] >= '0' && field[i] <= '7'; i++) {
-		value = value * 8 + (uint64_t)(field[i] - '0');
-	}
-	return value;
-}
-
-/* The first regular file of the tar: its bytes within it. */
-static const char *first_file(const struct str *tar, size_t *len, long *uid)
-{
-	for (size_t at = 0; at + TAR_BLOCK <= tar->len && tar->p[at] != '\0';) {
-		const char *head = tar->p + at;
-		uint64_t size = octal(head + AT_SIZE, 11);
-		if (size > tar->len - at - TAR_BLOCK) {
-			return NULL;
+	archive_read_support_format_tar(a);
+	int rc = archive_read_open_memory(a, tar->p, tar->len);
+	do {
+		rc = rc == ARCHIVE_OK ? archive_read_next_header(a, &e) : rc;
+	} while (rc == ARCHIVE_OK && archive_entry_filetype(e) != AE_IFREG);
+	if (rc == ARCHIVE_OK) {
+		*uid = (long)archive_entry_uid(e);
+		while ((n = archive_read_data(a, buf, sizeof(buf))) > 0) {
+			str_addn(out, buf, (size_t)n);
 		}
-		if (head[AT_TYPE] == '0' || head[AT_TYPE] == '\0') {
-			*len = size;
-			*uid = (long)octal(head + AT_UID, 7);
-			return head + TAR_BLOCK;
-		}
-		at += TAR_BLOCK + size + tar_padding(size);
 	}
-	return NULL;
+	archive_read_free(a);
+	explicit_bzero(buf, sizeof(buf));
+	return n == 0 && !out->overflow ? 0 : -1;
 }
 
 /* A file of the container as tar. */
@@ -284,7 +278,7 @@ static int find_uid(
 	const char *user = c->user != NULL ? c->user : "";
 	size_t n = strcspn(user, ":");
 	CLEANUP_STR struct str tar = STR_INIT(MAX_PASSWD);
-	size_t len = 0;
+	CLEANUP_STR struct str text = STR_INIT(MAX_PASSWD);
 	long ignored;
 
 	*uid = 0;
@@ -300,8 +294,9 @@ static int find_uid(
 		*err = none;
 		return -1;
 	}
-	const char *text = first_file(&tar, &len, &ignored);
-	*uid = text != NULL ? find_user(text, len, user, n) : 0;
+	if (first_file(&tar, &text, &ignored) == 0) {
+		*uid = find_user(str_c(&text), text.len, user, n);
+	}
 	return 0;
 }
 
@@ -338,18 +333,17 @@ static int copy_one(struct docker *docker, const char *from, struct docker *to_d
 	const struct docker_container *to, const char *path, struct error *err)
 {
 	CLEANUP_STR struct str tar = STR_SECRET_INIT(MAX_TAR);
-	size_t len = 0;
+	CLEANUP_STR struct str bytes = STR_SECRET_INIT(MAX_TAR);
 	long uid = 0;
 
 	if (get(docker, from, path, &tar, err) < 0) {
 		return -1;
 	}
-	const char *bytes = first_file(&tar, &len, &uid);
-	if (bytes == NULL) {
+	if (first_file(&tar, &bytes, &uid) < 0) {
 		return error_set(
 			err, ERROR_REMOTE, "'%s' in container '%s' is no file", path, from);
 	}
-	return put(to_docker, to, path, uid, bytes, len, err);
+	return put(to_docker, to, path, uid, str_c(&bytes), bytes.len, err);
 }
 
 int secret_files_copy(struct docker *docker, const struct docker_container *from,
