@@ -7,11 +7,15 @@
  *
  * Data are written under another name, fsynced, read back by the checksum of where they lie, and
  * renamed.  What is written goes through this process; it is kept nowhere but there.
+ *
+ * With a key they are encrypted (service/cipher.h): size and SHA-256 are then those of what lies
+ * there, and the .json file has `salt`, `check` and `mac` too.
  */
 #pragma once
 
 #include "docker/http.h"
 #include "host/host.h"
+#include "service/cipher.h"
 #include "util/digest.h"
 #include "util/error.h"
 
@@ -26,6 +30,8 @@ struct backup_info {
 	char sha256[DIGEST_HEX_SIZE];
 	char *accessory, *host, *kind, *image; /* of what; may be NULL */
 	char *note;                            /* "before the restore of ...", or NULL */
+	char salt[CIPHER_SALT_HEX];            /* "": not encrypted; the rest is "" then too */
+	char check[CIPHER_CHECK_HEX], mac[DIGEST_HEX_SIZE];
 };
 VEC_TYPE(backup_infos, struct backup_info);
 void backup_info_fini(struct backup_info *b);
@@ -34,10 +40,15 @@ void backup_infos_fini(struct backup_infos *v);
 /* Pure: the .json file of a backup. -1 when it is not one. */
 char *backup_info_text(const struct backup_info *b); /* the caller frees */
 ERROR_CHECKED int backup_info_parse(const char *text, size_t len, struct backup_info *out);
+/* What its mac is of. The caller frees. */
+char *backup_info_signed(const struct backup_info *b);
+/* Bytes of what was backed up. */
+uint64_t backup_info_plain_size(const struct backup_info *b);
 
 struct store {
-	struct host *host; /* NULL: this machine */
-	const char *dir;   /* on a server relative to the home, here absolute */
+	struct host *host;        /* NULL: this machine */
+	const char *dir;          /* on a server relative to the home, here absolute */
+	const struct secret *key; /* encrypts what is written, opens what is encrypted; or NULL */
 };
 
 /* -- Writing -- */
@@ -48,7 +59,7 @@ ERROR_CHECKED struct store_writer *store_begin(
 	const struct store *s, const char *id, struct error *err);
 ERROR_CHECKED int store_write(
 	struct store_writer *w, const void *data, size_t len, struct error *err);
-uint64_t store_written(const struct store_writer *w);
+uint64_t store_written(const struct store_writer *w); /* what was given, not what lies there */
 /* Fills in size and sha256 of `info` and puts both files in place. Frees the writer. */
 ERROR_CHECKED int store_commit(struct store_writer *w, struct backup_info *info, struct error *err);
 void store_abort(struct store_writer *w); /* and frees; NULL is fine */
@@ -58,14 +69,15 @@ void store_abort(struct store_writer *w); /* and frees; NULL is fine */
 /* All of the folder, the oldest first; no folder is no backup. */
 ERROR_CHECKED int store_list(const struct store *s, struct backup_infos *out, struct error *err);
 
-/* Reads the whole of it where it lies.  ERROR_REMOTE when it is not what was written. */
+/* Reads the whole of it where it lies.  ERROR_REMOTE when it is not what was written, or is
+ * encrypted with another key. */
 ERROR_CHECKED int store_check(
 	const struct store *s, const struct backup_info *b, struct error *err);
 
 struct store_reader;
 struct store_reader *store_open(
 	const struct store *s, const struct backup_info *b, struct error *err);
-/* Its bytes, of b->size; fails at the end when they are not what was written. */
+/* What was backed up; fails at the end when it is not what was written. */
 struct http_source store_source(struct store_reader *r);
 void store_close(struct store_reader *r); /* NULL is fine */
 

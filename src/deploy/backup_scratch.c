@@ -85,13 +85,14 @@ static int put_dump(struct target *t, const char *name, const struct store *s,
 {
 	static const char zeroes[TAR_BLOCK];
 	struct one_file f = {.head = STR_INIT(STR_MAX_LINE), .tail = STR_INIT(STR_MAX_LINE)};
-	const struct tar_entry e = {.path = "dump.rdb", .size = info->size, .mode = S_IFREG | 0644};
+	const struct tar_entry e = {
+		.path = "dump.rdb", .size = backup_info_plain_size(info), .mode = S_IFREG | 0644};
 	struct store_reader *r = store_open(s, info, err);
 	if (!r) {
 		return -1;
 	}
 	tar_header(&f.head, &e);
-	str_addn(&f.tail, zeroes, tar_padding(info->size));
+	str_addn(&f.tail, zeroes, tar_padding(backup_info_plain_size(info)));
 	tar_end(&f.tail);
 	f.content = store_source(r);
 	struct http_source source = {read_tar, &f, -1};

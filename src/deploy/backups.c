@@ -21,7 +21,10 @@ struct store backup_store(
 	bool local = a->backup.place == CONFIG_BACKUP_LOCAL;
 	*dir = local ? xasprintf("%s/%s/%s/%s", a->backup.to, key, a->name, t->address->name)
 		     : xasprintf("%s/%s/backups/%s", HOST_STATE_DIR, key, a->name);
-	return (struct store){.host = local ? NULL : t->host, .dir = *dir};
+	return (struct store){.host = local ? NULL : t->host,
+		.dir = *dir,
+		.key = a->backup.key_secret ? secret_map_get(&d->secrets, a->backup.key_secret)
+					    : NULL};
 }
 
 /* Accessories without `backup:` are left out of "all", and refused by name. */
@@ -42,7 +45,7 @@ static int only_backed_up(struct deployment *d, const char *name, struct error *
 		error_set(err, ERROR_USAGE, "'%s' has no 'backup' in '%s'", name, d->config->file);
 		return error_hint(err, "backup: {}; see deploy-manifest(5)");
 	}
-	return 0;
+	return deployment_load_backup_secrets(d, err);
 }
 
 static const char *age(int64_t then_ms, char buf[CLOCK_RFC3339_SIZE])
@@ -53,10 +56,10 @@ static const char *age(int64_t then_ms, char buf[CLOCK_RFC3339_SIZE])
 static json_t *info_json(const char *result, const struct backup_info *b)
 {
 	char when[CLOCK_RFC3339_SIZE];
-	return json_pack("{s:s, s:s, s:s, s:I, s:s, s:s?, s:s?, s:s?, s:s?}", "result", result,
+	return json_pack("{s:s, s:s, s:s, s:I, s:s, s:s?, s:s?, s:s?, s:s?, s:b}", "result", result,
 		"id", b->id, "time", clock_rfc3339(b->time_ms, when), "size", (json_int_t)b->size,
 		"sha256", b->sha256, "accessory", b->accessory, "host", b->host, "kind", b->kind,
-		"note", b->note);
+		"note", b->note, "encrypted", *b->salt != '\0');
 }
 
 /* -- Backup -- */
@@ -229,16 +232,19 @@ int operation_accessory_backups(struct deployment *d, const char *name, struct e
 
 /* -- Restore -- */
 
-/* The one that is meant: by its ID or an unambiguous beginning, else the newest that was not made
- * by a restore. Borrowed from `all`. */
+/*
+ * The one that is meant: by its ID or an unambiguous beginning, else the newest that was not made
+ * by a restore, and that is `encrypted` where the manifest has a key: a folder that others write to
+ * may have one of theirs.  Borrowed from `all`.
+ */
 static const struct backup_info *choose(
-	const struct backup_infos *all, const char *id, struct error *err)
+	const struct backup_infos *all, const char *id, bool encrypted, struct error *err)
 {
 	const struct backup_info *found = NULL;
 	for (size_t i = all->len; i-- > 0;) {
 		const struct backup_info *b = &all->p[i];
 		bool safety = b->note && str_starts(b->note, SAFETY_NOTE);
-		if (id ? !str_starts(b->id, id) : safety) {
+		if (id ? !str_starts(b->id, id) : safety || (encrypted && !*b->salt)) {
 			continue;
 		}
 		if (id && found) {
@@ -379,7 +385,8 @@ int operation_accessory_restore(struct deployment *d, const char *name,
 	}
 	struct store s = backup_store(d, t, a, &dir);
 	int result = store_list(&s, &all, err);
-	const struct backup_info *b = result == 0 ? choose(&all, options->id, err) : NULL;
+	const struct backup_info *b =
+		result == 0 ? choose(&all, options->id, a->backup.key_secret, err) : NULL;
 	if (!b || confirm(d, t, a, b, !options->no_safety, err) < 0 ||
 		deployment_begin_beside(d, err) < 0) {
 		backup_infos_fini(&all);

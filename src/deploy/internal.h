@@ -161,6 +161,9 @@ const struct release *deployment_left_with(const struct deployment *d, const cha
 ERROR_CHECKED int deployment_load_secrets(
 	struct deployment *d, enum secrets_need need, struct error *err);
 
+/* Those of the backups of the chosen accessories (d->accessories), and no others. */
+ERROR_CHECKED int deployment_load_backup_secrets(struct deployment *d, struct error *err);
+
 /* Name -> digest keyed by the lock host's key: tells which secret changed, never its value. */
 void secrets_digests(const struct deployment *d, struct strmap *out);
 

@@ -162,6 +162,31 @@ int deployment_load_secrets(struct deployment *d, enum secrets_need need, struct
 	return result;
 }
 
+int deployment_load_backup_secrets(struct deployment *d, struct error *err)
+{
+	CLEANUP_STRVEC struct strvec names = {0};
+	VEC_FOREACH (&d->accessories, i) {
+		const struct config_backup *b = &d->accessories.p[i]->backup;
+		const char *const all[] = {
+			b->key_secret, b->s3_access_key_secret, b->s3_secret_key_secret};
+		for (size_t j = 0; j < sizeof(all) / sizeof(*all); j++) {
+			if (all[j] && !secret_map_get(&d->secrets, all[j])) {
+				strvec_push(&names, all[j]);
+			}
+		}
+	}
+	if (names.len == 0) {
+		return 0;
+	}
+	struct dotenv *files = dotenv_new();
+	int result = config_secrets_load(d->config, false, files, err);
+	VEC_FOREACH (&names, i) {
+		result = result < 0 ? -1 : resolve(d, files, names.p[i], err);
+	}
+	dotenv_free(files);
+	return result;
+}
+
 void secrets_digests(const struct deployment *d, struct strmap *out)
 {
 	const char *key = d->targets[d->lock_target].seen.key;

@@ -90,6 +90,9 @@ int snapshots_find(
 			to->version);
 		return error_hint(err, "release: {snapshot: NAME} takes one with each push");
 	}
+	if (deployment_load_backup_secrets(d, err) < 0) {
+		return -1;
+	}
 	VEC_FOREACH (&r->snapshots, i) {
 		struct snapshot one = {0};
 		int result = find_place(d, r->snapshots.p[i].key, &one, err);

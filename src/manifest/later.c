@@ -15,7 +15,6 @@ static const struct {
 	{"accessories.*.proxy", NULL, "accessories behind the proxy are"},
 	{"accessories.*.registry", NULL, "registries of accessories are"},
 	{"accessories.*.backup.schedule", NULL, "schedules of backups are"},
-	{"accessories.*.backup.key", NULL, "encrypted backups are"},
 	{"accessories.*.backup.s3", NULL, "backups to S3 are"},
 	{"release.rollback_command", NULL, "rollback commands are"},
 	{"proxy.driver", "traefik", "the traefik driver is"},

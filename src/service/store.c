@@ -22,6 +22,7 @@
 #define INFO_MAX    ((size_t)64 << 10)
 #define MAX_BACKUPS 10000
 #define TMP_PREFIX  ".part-"
+#define PIECE       ((size_t)64 << 10)
 
 static char *path_of(const struct store *s, const char *id, const char *end)
 {
@@ -114,8 +115,22 @@ struct store_writer {
 	struct ssh_exec x; /* a server: `cat` into it */
 	int fd;            /* here: the file; a server: -1 */
 	struct digest *sha;
-	uint64_t size;
+	uint64_t size, given; /* bytes that lie there, bytes that were given */
+	struct cipher_key key;
+	struct cipher *cipher; /* NULL: as they are */
 };
+
+static int begin_cipher(struct store_writer *w, struct error *err)
+{
+	if (!w->store.key) {
+		return 0;
+	}
+	if (cipher_key_make(&w->key, w->store.key, NULL, err) < 0) {
+		return -1;
+	}
+	w->cipher = cipher_new(&w->key, true);
+	return 0;
+}
 
 struct store_writer *store_begin(const struct store *s, const char *id, struct error *err)
 {
@@ -129,14 +144,14 @@ struct store_writer *store_begin(const struct store *s, const char *id, struct e
 	w->tmp = fs_join(s->dir, name);
 	w->sha = digest_new();
 	w->fd = -1;
-	int result = 0;
-	if (s->host) {
+	int result = begin_cipher(w, err);
+	if (result == 0 && s->host) {
 		add_word(&command, "umask 077; cat > ", w->tmp);
 		add_word(&command, " && sync ", w->tmp);
 		add_word(&command, " && sha256sum < ", w->tmp);
 		struct ssh_exec_request req = {.command = str_c(&command)};
 		result = ssh_exec_start(s->host->ssh, &req, &w->x, err);
-	} else {
+	} else if (result == 0) {
 		w->fd = open(w->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		result = w->fd < 0 ? error_sys(err, ERROR_INTERNAL, errno, "make '%s'", w->tmp) : 0;
 	}
@@ -149,7 +164,7 @@ struct store_writer *store_begin(const struct store *s, const char *id, struct e
 
 uint64_t store_written(const struct store_writer *w)
 {
-	return w->size;
+	return w->given;
 }
 
 /* What `cat` said before it ended. */
@@ -187,7 +202,7 @@ static int send_some(
 	return 0;
 }
 
-int store_write(struct store_writer *w, const void *data, size_t len, struct error *err)
+static int put(struct store_writer *w, const void *data, size_t len, struct error *err)
 {
 	const char *p = data;
 	digest_update(w->sha, data, len);
@@ -201,6 +216,26 @@ int store_write(struct store_writer *w, const void *data, size_t len, struct err
 		if (send_some(w, p, len, &sent, err) < 0) {
 			return -1;
 		}
+	}
+	return 0;
+}
+
+int store_write(struct store_writer *w, const void *data, size_t len, struct error *err)
+{
+	unsigned char buf[PIECE + CIPHER_HEAD];
+	const char *p = data;
+	w->given += len;
+	if (!w->cipher) {
+		return put(w, data, len, err);
+	}
+	while (len > 0) {
+		size_t some = len < PIECE ? len : PIECE, n;
+		if (cipher_update(w->cipher, p, some, buf, &n, err) < 0 ||
+			put(w, buf, n, err) < 0) {
+			return -1;
+		}
+		p += some;
+		len -= some;
 	}
 	return 0;
 }
@@ -225,6 +260,8 @@ void store_abort(struct store_writer *w)
 		(void)unlink(w->tmp);
 	}
 	cancel_shield_end();
+	cipher_free(w->cipher);
+	cipher_key_fini(&w->key);
 	digest_free(w->sha);
 	free(w->tmp);
 	free(w);
@@ -296,10 +333,21 @@ static int place_here(
 	return fs_write_atomic(json, text, strlen(text), 0600, err);
 }
 
+static void sign(const struct store_writer *w, struct backup_info *info)
+{
+	memcpy(info->salt, w->key.salt, sizeof(info->salt));
+	memcpy(info->check, w->key.check, sizeof(info->check));
+	CLEANUP_FREE char *text = backup_info_signed(info);
+	cipher_mac(&w->key, text, info->mac);
+}
+
 int store_commit(struct store_writer *w, struct backup_info *info, struct error *err)
 {
 	info->size = w->size;
 	digest_hex(w->sha, info->sha256);
+	if (w->cipher) {
+		sign(w, info);
+	}
 	CLEANUP_FREE char *text = backup_info_text(info);
 	int result = w->store.host ? finish_server(w, info->sha256, err) : 0;
 	if (result == 0) {
@@ -387,6 +435,34 @@ static int damaged(const struct backup_info *b, struct error *err)
 	return error_hint(err, "take another one (deploy accessory backups)");
 }
 
+/* The key of an encrypted one; that its .json file is the one that was written with it. */
+static int open_key(
+	const struct store *s, const struct backup_info *b, struct cipher_key *k, struct error *err)
+{
+	char mac[DIGEST_HEX_SIZE];
+	if (!s->key) {
+		error_set(err, ERROR_MANIFEST, "backup '%s' is encrypted", b->id);
+		return error_hint(err, "give its key in the manifest: backup: {key: [NAME]}");
+	}
+	if (cipher_key_make(k, s->key, b->salt, err) < 0) {
+		return -1;
+	}
+	if (!cipher_same(k->check, b->check)) {
+		cipher_key_fini(k);
+		return error_set(err, ERROR_MANIFEST,
+			"the key is not the one that backup '%s' was encrypted with", b->id);
+	}
+	CLEANUP_FREE char *text = backup_info_signed(b);
+	cipher_mac(k, text, mac);
+	if (!cipher_same(mac, b->mac)) {
+		cipher_key_fini(k);
+		error_set(err, ERROR_REMOTE,
+			"backup '%s' is damaged: it is not vouched for by its key", b->id);
+		return error_hint(err, "take another one (deploy accessory backups)");
+	}
+	return 0;
+}
+
 static int check_server(const struct store *s, const struct backup_info *b, struct error *err)
 {
 	CLEANUP_STR struct str command = STR_INIT(STR_MAX_LINE);
@@ -412,11 +488,11 @@ struct store_reader {
 	int fd;
 	struct digest *sha;
 	uint64_t size;
+	struct cipher *cipher; /* NULL: as they are */
 };
 
-static ssize_t read_some(void *ctx, void *buf, size_t n, struct error *err)
+static ssize_t read_raw(struct store_reader *r, void *buf, size_t n, struct error *err)
 {
-	struct store_reader *r = ctx;
 	for (;;) {
 		struct pollfd fds[2] = {
 			{.fd = r->fd, .events = POLLIN}, {.fd = cancel_fd(), .events = POLLIN}};
@@ -446,22 +522,57 @@ static ssize_t read_some(void *ctx, void *buf, size_t n, struct error *err)
 	}
 }
 
+static ssize_t read_some(void *ctx, void *buf, size_t n, struct error *err)
+{
+	struct store_reader *r = ctx;
+	unsigned char sealed[PIECE];
+	size_t len = 0;
+	if (!r->cipher) {
+		return read_raw(r, buf, n, err);
+	}
+	while (len == 0) { /* the head is no data */
+		ssize_t got = read_raw(r, sealed, n < PIECE ? n : PIECE, err);
+		if (got <= 0) {
+			return got;
+		}
+		if (cipher_update(r->cipher, sealed, (size_t)got, buf, &len, err) < 0) {
+			return -1;
+		}
+	}
+	return (ssize_t)len;
+}
+
+/* Where it is encrypted: with the key, which vouches for what stands beside it. */
+static int begin_reading(struct store_reader *r, const struct store *s, struct error *err)
+{
+	struct cipher_key key;
+	if (!*r->info->salt) {
+		return 0;
+	}
+	if (open_key(s, r->info, &key, err) < 0) {
+		return -1;
+	}
+	r->cipher = cipher_new(&key, false);
+	cipher_key_fini(&key);
+	return 0;
+}
+
 struct store_reader *store_open(
 	const struct store *s, const struct backup_info *b, struct error *err)
 {
 	struct store_reader *r = xcalloc(1, sizeof(*r));
 	CLEANUP_FREE char *data = path_of(s, b->id, ".data");
 	CLEANUP_STR struct str command = STR_INIT(STR_MAX_LINE);
-	int result = 0;
 	r->info = b;
 	r->sha = digest_new();
 	r->fd = -1;
-	if (s->host) {
+	int result = begin_reading(r, s, err);
+	if (result == 0 && s->host) {
 		add_word(&command, "cat < ", data);
 		struct ssh_exec_request req = {.command = str_c(&command)};
 		result = ssh_exec_start(s->host->ssh, &req, &r->x, err);
 		r->fd = result == 0 ? r->x.fd : -1;
-	} else {
+	} else if (result == 0) {
 		r->fd = open(data, O_RDONLY | O_CLOEXEC);
 		result = r->fd < 0 ? error_sys(err, ERROR_INTERNAL, errno, "open '%s'", data) : 0;
 	}
@@ -487,6 +598,7 @@ void store_close(struct store_reader *r)
 	} else if (r->fd >= 0) {
 		close(r->fd);
 	}
+	cipher_free(r->cipher);
 	digest_free(r->sha);
 	free(r);
 }
@@ -496,6 +608,13 @@ int store_check(const struct store *s, const struct backup_info *b, struct error
 	char buf[32768];
 	ssize_t n;
 	if (s->host) {
+		struct cipher_key key;
+		if (*b->salt && open_key(s, b, &key, err) < 0) {
+			return -1;
+		}
+		if (*b->salt) {
+			cipher_key_fini(&key);
+		}
 		return check_server(s, b, err);
 	}
 	struct store_reader *r = store_open(s, b, err);

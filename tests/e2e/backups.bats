@@ -164,6 +164,47 @@ count() { testbed exec h2 sh -c "ls $DIR/db | grep -c '$1\$' || true"; }
 	assert_containers h1 scratch 0
 }
 
+@test "an encrypted backup is restored with its key only, and openssl alone opens it" {
+	secrets_file POSTGRES_PASSWORD=sesame-open BACKUP_KEY=a-long-key-of-backups
+	manifest_add "accessories:" "  db:" "    image: postgres:15" "    host: h2" \
+		"    env: {clear: {POSTGRES_DB: shop}, secret: [POSTGRES_PASSWORD]}" \
+		"    volumes: ['${SERVICE}_db:/var/lib/postgresql/data']" "    backup: {key: [BACKUP_KEY]}" \
+		"  redis:" "    image: redis:7" "    host: h1" "    backup: {to: ./backups, key: [BACKUP_KEY]}"
+	deploy_ok accessory boot all
+	sql "create table t as select 'very-plain-' || generate_series(1, 1000) as x"
+	deploy_ok accessory exec redis -- redis-cli set very-plain-key 1
+	deploy_ok accessory backup all --verify
+	assert_stderr "verified: 1 tables, 1000 rows"
+	assert_stderr "verified: 1 keys"
+	refute testbed exec h2 grep -qE "plain|PGDMP" "$(newest)"
+	refute grep -rqE "plain|REDIS0" "$APP/backups"
+	sql "delete from t"
+	deploy_ok accessory exec redis -- redis-cli flushall
+	deploy_ok -y accessory restore db
+	assert_stderr "restored from .*: 1 tables, 1000 rows"
+	deploy_ok -y accessory restore redis
+	assert_stderr "restored from .*: 1 keys"
+	# By hand, as deploy-accessory(1) says.
+	local json pass
+	json=$(find "$APP/backups" -name '*.json' | head -n 1)
+	pass=$(e2e_tmp)/pass
+	openssl kdf -keylen 32 -kdfopt pass:a-long-key-of-backups -kdfopt "hexsalt:$(jq -r .salt "$json")" \
+		-kdfopt n:32768 -kdfopt r:8 -kdfopt p:1 SCRYPT | tr -d ':\n' | tr A-F a-f >"$pass"
+	openssl enc -d -aes-256-ctr -pbkdf2 -pass "file:$pass" -in "${json%.json}.data" | head -c 5 | grep -q REDIS
+	# With another key, with none, and when somebody has changed what stands beside it.
+	secrets_file POSTGRES_PASSWORD=sesame-open BACKUP_KEY=another-key-of-backups
+	deploy_fails 3 -y accessory restore db
+	assert_stderr "the key is not the one"
+	secrets_file POSTGRES_PASSWORD=sesame-open BACKUP_KEY=too-short
+	deploy_fails 3 accessory backup db
+	assert_stderr "shorter than 16"
+	secrets_file POSTGRES_PASSWORD=sesame-open BACKUP_KEY=a-long-key-of-backups
+	testbed exec h2 sh -c "f=$(newest); echo x >>\$f; sed -i \"s/\\\"sha256\\\": *\\\"[0-9a-f]*\\\"/\\\"sha256\\\":\\\"\$(sha256sum <\$f | cut -c1-64)\\\"/\" \${f%.data}.json"
+	deploy_fails 5 -y accessory restore db "$(basename "$(newest)" .data)"
+	assert_stderr "not vouched for by its key"
+	assert_equal "$(sql 'select count(*) from t')" 1000
+}
+
 @test "a backup by commands; older ones go after their days, and never the newest" {
 	manifest_add "accessories:" "  files:" "    image: redis:7" "    host: h1" \
 		"    volumes: ['${SERVICE}_files:/data']" \
