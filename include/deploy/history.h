@@ -63,6 +63,13 @@ struct release {
 	struct strmap env_digests;         /* secret name -> keyed digest, never the value */
 	int64_t requests, failed_requests; /* during the switch; -1: not counted */
 	int64_t bytes_sent;
+	char *ran; /* the release command of a push, the rollback command of a rollback; NULL: none
+		    */
+	int ran_status; /* its exit code; -1: it did not end by itself, or is not known to have */
+	int64_t ran_ms;
+	long undoes; /* rollback: release whose command that takes back, also when it was not begun
+			yet */
+	bool restores;  /* rollback: the data too, to what the release that came back has left */
 	bool recovered; /* rebuilt from containers, or ended by repair */
 };
 
@@ -145,6 +152,23 @@ const struct release *history_previous_good(const struct history *h, const struc
 void history_compacted(const struct history *h, struct str *out);
 /* Took the traffic at some time, with containers of its own. */
 bool release_was_good(const struct release *r);
+
+/* What the command of a release did to the database's schema, as far as is on record. */
+enum release_schema {
+	SCHEMA_STAYED,  /* there was none, or it failed */
+	SCHEMA_PERHAPS, /* it, or what took it back, was interrupted */
+	SCHEMA_MOVED,
+	SCHEMA_BACK, /* it ran, and a rollback took it back since then */
+};
+enum release_schema history_schema(const struct history *h, const struct release *r);
+/* "release 5 ran 'bin/rails db:migrate'"; several as "releases 4, 5 ran ...".  Those with a number
+ * after `from` (0: all) up to `to`, except `but`, whose schema is `is`, or PERHAPS; "" for none. */
+void history_schema_text(const struct history *h, long from, long to, long but,
+	enum release_schema is, struct str *out);
+
+/* "release command 'x': exit code 0 after 1.2s", "rollback command 'x' of release 4: ..."; NULL
+ * where none ran. The caller frees. */
+char *release_ran_text(const struct release *r);
 
 const char *release_outcome_name(enum release_outcome o); /* "pending", "live", ... */
 /* All that is on record, for --json. New reference. */

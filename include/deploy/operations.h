@@ -23,7 +23,8 @@ ERROR_CHECKED int operation_push(
 /* version: NULL for the previous good release; a version or a release number otherwise. */
 struct rollback_options {
 	const char *version;
-	bool restore_snapshot; /* of release.snapshot, once the old release serves; asks */
+	bool restore_snapshot;          /* of release.snapshot, once the old release serves; asks */
+	bool migrations, no_migrations; /* release.rollback_command; neither: asks */
 	bool skip_hooks;
 };
 ERROR_CHECKED int operation_rollback(

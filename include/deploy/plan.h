@@ -34,6 +34,7 @@ enum plan_phase {
 	PLAN_START,   /* candidates of the primary role and of those behind the proxy, until healthy
 		       */
 	PLAN_WORKERS, /* those of the other roles */
+	PLAN_SCHEMA,  /* rollback: the rollback command of the release that is left */
 	PLAN_SWITCH,
 	PLAN_REPLACE, /* stop-first roles: the old ones stopped, the new ones started; cron's jobs
 		       */
@@ -57,6 +58,7 @@ enum plan_step_kind {
 	STEP_ACCESSORY, /* boot `accessory` */
 	STEP_SNAPSHOT,  /* back `accessory` up */
 	STEP_COMMAND,   /* the release command */
+	STEP_UNDO,      /* the rollback command of release `number` */
 	STEP_CREATE,    /* create and start a candidate */
 	STEP_PREPARE,   /* create it, not started yet */
 	STEP_LAUNCH,    /* start what was prepared */
@@ -140,6 +142,8 @@ struct plan_request {
 	const char *version;           /* of a push */
 	const char *image_id;          /* when it is known already, or NULL */
 	const struct release *back_to; /* of a rollback, else NULL */
+	const struct release *left;    /* of a rollback: whose containers are live now, or NULL */
+	const char *undo;              /* of a rollback: command of `left` to run, or NULL */
 	bool force;
 };
 
@@ -163,6 +167,8 @@ ERROR_CHECKED int plan_mend(const struct plan_request *req, struct plan *p, stru
 ERROR_CHECKED int plan_release(const struct plan_request *req, struct plan *p, struct error *err);
 /* Steps for the missing accessories (only with `boot`), and notes on the others. */
 void plan_accessories(const struct plan_request *req, struct plan *p, bool boot);
+/* A rollback: what is to be told of the database's schema, beside what `undo` takes back. */
+void plan_schema_notes(const struct plan_request *req, struct strvec *notes);
 /* Only the removal of retired containers and images beyond retain_containers (`deploy prune`). */
 void plan_prune(const struct plan_request *req, struct plan *p);
 

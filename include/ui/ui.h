@@ -102,6 +102,10 @@ void ui_table_row(struct ui_table *t, const char *const cells[]);
 void ui_table_print(struct ui *ui, const struct ui_table *t); /* nothing in JSON mode */
 void ui_table_free(struct ui_table *t);
 
+enum ui_answer { UI_NO, UI_YES, UI_UNASKED /* there is no terminal */ };
+/* Asks a yes/no question; -y answers yes. -1: cancelled, or the terminal was closed. */
+ERROR_CHECKED int ui_ask(struct ui *ui, enum ui_answer *answer, struct error *err, const char *fmt,
+	...) __attribute__((format(printf, 4, 5)));
 /*
  * Asks a yes/no question; -y answers yes.  Without a terminal to ask on: ERROR_USAGE that names -y.
  * 0 = yes; -1 with ERROR_INTERRUPTED ("not confirmed") = no.

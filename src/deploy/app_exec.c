@@ -4,6 +4,7 @@
 #include "deploy/container.h"
 #include "deploy/operations.h"
 #include "deploy/output.h"
+#include "fresh.h"
 #include "internal.h"
 #include "terminal.h"
 
@@ -111,38 +112,7 @@ int exec_in_container(struct target *t, const char *container, const struct strv
 	return result;
 }
 
-/* -- In a fresh container: a copy of the live one, with its env and secrets, as Docker knows it --
- */
-
-static json_t *fresh_body(
-	const struct app_exec *x, const struct docker_container *live, const char *network)
-{
-	json_t *body = json_deep_copy(live->config);
-	json_t *host = json_deep_copy(live->host_config);
-	json_t *cmd = json_array();
-	VEC_FOREACH (&x->round.argv, i) {
-		json_array_append_new(cmd, json_string(x->round.argv.p[i]));
-	}
-	bool tty = x->options->interactive;
-	json_object_set_new(body, "Cmd", cmd);
-	json_object_set_new(body, "Image", json_string(live->image_id));
-	json_object_set_new(body, "Tty", json_boolean(tty));
-	json_object_set_new(body, "OpenStdin", json_boolean(tty));
-	json_object_set_new(body, "StdinOnce", json_boolean(tty));
-	json_object_set_new(body, "AttachStdin", json_boolean(tty));
-	json_object_set_new(body, "AttachStdout", json_true());
-	json_object_set_new(body, "AttachStderr", json_true());
-	json_object_del(body, "Hostname");
-	json_object_del(body, "Healthcheck");
-	json_object_set_new(json_object_get(body, "Labels"), LABEL_KIND, json_string("exec"));
-	json_object_set_new(host, "RestartPolicy", json_pack("{s:s}", "Name", "no"));
-	json_object_set_new(host, "PortBindings", json_object());
-	json_object_set_new(host, "AutoRemove", json_false());
-	json_object_set_new(body, "HostConfig", host);
-	json_object_set_new(
-		body, "NetworkingConfig", json_pack("{s:{s:{}}}", "EndpointsConfig", network));
-	return body;
-}
+/* -- In a fresh container -- */
 
 /* Reads the attached output of a container without a terminal until it ends. */
 static int stream(int fd, struct output_host *out, struct error *err)
@@ -206,31 +176,19 @@ static int run_fresh(
 static int in_fresh(struct app_exec *x, struct deployment *d, struct target *t,
 	const struct docker_container_entry *c, int *status, struct error *err)
 {
-	struct docker_container live = {0};
 	char token[9];
 	digest_random_hex(4, token);
 	CLEANUP_FREE char *name = xasprintf("%s-exec-%s", d->config->service, token);
-	CLEANUP_FREE char *path = xasprintf("/containers/create?name=%s", name);
-	if (docker_container_inspect(t->host->docker, c->id, &live, err) < 0) {
+	struct fresh_request req = {.from = c->id,
+		.name = name,
+		.kind = "exec",
+		.argv = &x->round.argv,
+		.tty = x->options->interactive};
+	if (fresh_create(d, t, &req, err) < 0) {
 		return -1;
 	}
-	CLEANUP_JSON json_t *body = fresh_body(x, &live, d->config->network);
-	int result = docker_call(t->host->docker, "POST", path, body, 0, NULL, err);
-	if (result < 0) {
-		docker_container_fini(&live);
-		return -1;
-	}
-	result = secret_files_copy(t->host->docker, &live, t->host->docker, name, err);
-	docker_container_fini(&live);
-	if (result == 0) {
-		result = run_fresh(x, t, name, status, err);
-	}
-	struct error ignored = {0};
-	cancel_shield_begin();
-	if (docker_container_remove(t->host->docker, name, true, true, &ignored) < 0) {
-		ui_warn(d->ui, t->host->name, "%s", ignored.text);
-	}
-	cancel_shield_end();
+	int result = run_fresh(x, t, name, status, err);
+	fresh_remove(d, t, name);
 	return result;
 }
 

@@ -443,6 +443,18 @@ static void tell_what_serves(const struct run *r)
 	}
 }
 
+/* What is not taken back. */
+static void tell_schema(const struct run *r)
+{
+	const struct release *release = &r->release;
+	if (release->undoes && release->ran && release->ran_status <= 0) {
+		ui_warn(r->d->ui, NULL,
+			"the rollback command of release %ld %s: the schema is that before it; "
+			"push --force runs the release command again",
+			release->undoes, release->ran_status < 0 ? "was interrupted" : "has run");
+	}
+}
+
 /* Takes everything back; whatever cannot be is told, and mended by the next command. */
 static void undo(struct run *r, const struct error *why)
 {
@@ -467,6 +479,7 @@ static void undo(struct run *r, const struct error *why)
 		ui_warn(d->ui, NULL, "not everywhere on record: %s", ignored.text);
 	}
 	tell_what_serves(r);
+	tell_schema(r);
 	cancel_shield_end();
 }
 
@@ -526,7 +539,19 @@ static int before_switch(struct run *r, struct error *err)
 		}
 		phase_end(r);
 	}
-	return hooks_run(d, "post-app-boot", &r->release, NULL, err);
+	if (hooks_run(d, "post-app-boot", &r->release, NULL, err) < 0) {
+		return -1;
+	}
+	/* As late as can be: the release that is left serves on an older schema until the switch,
+	 * and for good if what came back had not become healthy. */
+	if (run_has_phase(r, PLAN_SCHEMA)) {
+		phase_begin(r, "schema");
+		if (command_undo(r, err) < 0) {
+			return -1;
+		}
+		phase_end(r);
+	}
+	return 0;
 }
 
 static int move_over(struct run *r, struct error *err)
@@ -573,8 +598,9 @@ static int record_live(struct run *r, struct error *err)
 
 char *run_outcome(const struct run *r)
 {
-	return xasprintf("release %ld (%s): %s", r->release.number, r->release.version,
-		release_outcome_name(r->release.outcome));
+	CLEANUP_FREE char *ran = release_ran_text(&r->release);
+	return xasprintf("release %ld (%s): %s%s%s", r->release.number, r->release.version,
+		release_outcome_name(r->release.outcome), ran ? "; " : "", ran ? ran : "");
 }
 
 static int retire_target(struct deployment *d, struct target *t, void *run, struct error *err)

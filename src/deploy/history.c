@@ -50,6 +50,7 @@ void release_fini(struct release *r)
 	free(r->image_id);
 	free(r->config_digest);
 	free(r->error);
+	free(r->ran);
 	strmap_fini(&r->hosts);
 	strvec_fini(&r->roles);
 	strmap_fini(&r->env_digests);
@@ -72,6 +73,7 @@ void release_copy(struct release *to, const struct release *from)
 	to->image_id = xstrdup(from->image_id);
 	to->config_digest = xstrdup(from->config_digest);
 	to->error = xstrdup(from->error);
+	to->ran = xstrdup(from->ran);
 	memset(&to->hosts, 0, sizeof(to->hosts));
 	strmap_copy(&to->hosts, &from->hosts);
 	to->roles = (struct strvec){0};
@@ -246,6 +248,8 @@ static bool apply_begin(struct history *h, const json_t *j)
 	r->started_ms = time_of(j);
 	r->runs = (long)json_int_at(j, "runs", number);
 	r->replaced = (long)json_int_at(j, "replaced", 0);
+	r->undoes = (long)json_int_at(j, "undoes", 0);
+	r->restores = json_bool_at(j, "restores", 0);
 	json_t *config = json_object_get(j, "config");
 	if (json_is_object(config) && !r->config) {
 		r->config = json_incref(config);
@@ -255,6 +259,13 @@ static bool apply_begin(struct history *h, const json_t *j)
 	set_list(&r->roles, json_object_get(j, "roles"));
 	apply_common(r, j);
 	return true;
+}
+
+static void apply_ran(struct release *r, const json_t *j)
+{
+	set_text(&r->ran, j, "command");
+	r->ran_status = (int)json_int_at(j, "exit", -1);
+	r->ran_ms = json_int_at(j, "duration_ms", 0);
 }
 
 static bool apply_end(struct history *h, const json_t *j)
@@ -277,6 +288,7 @@ static bool apply_end(struct history *h, const json_t *j)
 	r->requests = json_int_at(j, "requests", -1);
 	r->failed_requests = json_int_at(j, "failed_requests", -1);
 	r->bytes_sent = json_int_at(j, "bytes_sent", 0);
+	apply_ran(r, json_object_get(j, "ran"));
 	apply_common(r, j);
 	return true;
 }

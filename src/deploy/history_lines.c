@@ -59,6 +59,12 @@ static void put_begin_fields(json_t *j, const struct release *r)
 	put_text(j, "config_digest", r->config_digest);
 	json_object_set_new(j, "runs", json_integer(r->runs));
 	json_object_set_new(j, "replaced", json_integer(r->replaced));
+	if (r->undoes) {
+		json_object_set_new(j, "undoes", json_integer(r->undoes));
+	}
+	if (r->restores) {
+		json_object_set_new(j, "restores", json_true());
+	}
 	if (r->recovered) {
 		json_object_set_new(j, "recovered", json_true());
 	}
@@ -76,9 +82,23 @@ static void put_begin_fields(json_t *j, const struct release *r)
 	}
 }
 
+static void put_ran(json_t *j, const struct release *r)
+{
+	if (r->ran) {
+		json_t *ran = json_object();
+		put_text(ran, "command", r->ran);
+		if (r->ran_status >= 0) {
+			json_object_set_new(ran, "exit", json_integer(r->ran_status));
+		}
+		json_object_set_new(ran, "duration_ms", json_integer(r->ran_ms));
+		json_object_set_new(j, "ran", ran);
+	}
+}
+
 static void put_end_fields(json_t *j, const struct release *r)
 {
 	put_text(j, "error", r->error);
+	put_ran(j, r);
 	put_map(j, "snapshots", &r->snapshots);
 	if (r->requests >= 0) {
 		json_object_set_new(j, "requests", json_integer(r->requests));

@@ -4,6 +4,7 @@
 #include "deploy/names.h"
 #include "planner.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,9 +84,38 @@ static bool is_live_already(const struct plan_request *req)
 	return any;
 }
 
+void plan_schema_notes(const struct plan_request *req, struct strvec *notes)
+{
+	const struct release *to = req->back_to, *left = req->left;
+	CLEANUP_STR struct str text = STR_INIT(STR_MAX_REPLY);
+	if (left && left->number > to->number) {
+		history_schema_text(req->history, to->number, LONG_MAX,
+			req->undo ? left->number : 0, SCHEMA_MOVED, &text);
+	}
+	if (text.len > 0) {
+		strvec_pushf(notes, "schema %s: %s",
+			req->undo ? "stays moved on, after the rollback command too" : "moved on",
+			str_c(&text));
+	}
+	str_reset(&text);
+	if (left && left->number < to->number) {
+		history_schema_text(req->history, left->number, to->number, 0, SCHEMA_BACK, &text);
+	}
+	if (text.len > 0) {
+		strvec_pushf(notes,
+			"schema is behind: %s, and a rollback took it back (deploy push runs it)",
+			str_c(&text));
+	}
+}
+
 static void plan_once(const struct plan_request *req, struct plan *p)
 {
 	if (req->back_to) {
+		plan_schema_notes(req, &p->notes);
+		if (req->undo) {
+			plan_add_named(p, PLAN_SCHEMA, STEP_UNDO, PLAN_NO_HOST, req->undo)->number =
+				req->left->number;
+		}
 		return;
 	}
 	CLEANUP_FREE char *image = names_image(req->config, req->version);

@@ -11,6 +11,7 @@ static const char *const phase_names[PLAN_PHASES] = {
 	[PLAN_RELEASE] = "release",
 	[PLAN_START] = "start",
 	[PLAN_WORKERS] = "workers",
+	[PLAN_SCHEMA] = "schema",
 	[PLAN_SWITCH] = "switch",
 	[PLAN_REPLACE] = "replace",
 	[PLAN_RECORD] = "record",
@@ -36,6 +37,7 @@ static const char *const kind_names[] = {
 	[STEP_ACCESSORY] = "accessory",
 	[STEP_SNAPSHOT] = "snapshot",
 	[STEP_COMMAND] = "command",
+	[STEP_UNDO] = "undo",
 	[STEP_CREATE] = "create",
 	[STEP_PREPARE] = "prepare",
 	[STEP_LAUNCH] = "launch",
@@ -100,6 +102,9 @@ static void describe(const struct plan_step *s, struct str *out)
 		break;
 	case STEP_COMMAND:
 		str_addf(out, "run the release command: %s", s->name);
+		break;
+	case STEP_UNDO:
+		str_addf(out, "run the rollback command of release %ld: %s", s->number, s->name);
 		break;
 	case STEP_PREPARE:
 		str_addf(out, "make %s ready, not started yet", s->name);

@@ -159,6 +159,7 @@ int operation_releases_show(struct deployment *d, long number, struct error *err
 	CLEANUP_FREE char *heading = xasprintf("%ld (%s)", r->number, state);
 	CLEANUP_FREE char *replaced = r->replaced ? xasprintf("release %ld", r->replaced) : NULL;
 	CLEANUP_FREE char *runs = r->runs != r->number ? xasprintf("release %ld", r->runs) : NULL;
+	CLEANUP_FREE char *ran = release_ran_text(r);
 	show_line(d, "release", heading);
 	show_line(d, "version", r->version);
 	show_line(d, "commit", r->commit);
@@ -171,6 +172,7 @@ int operation_releases_show(struct deployment *d, long number, struct error *err
 	show_times(d, r);
 	show_line(d, "image", r->image);
 	show_line(d, "image id", r->image_id);
+	show_line(d, "ran", ran);
 	show_line(d, "error", r->error);
 	if (r->requests >= 0) {
 		ui_print(d->ui, "%-14s %lld of %lld failed during the switch", "requests",

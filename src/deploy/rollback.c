@@ -2,6 +2,7 @@
 #include "cron.h"
 #include "deploy/operations.h"
 #include "run.h"
+#include "schema.h"
 #include "snapshot.h"
 #include "state.h"
 
@@ -40,8 +41,10 @@ static const struct release *choose(struct deployment *d, const char *version, s
 	return to;
 }
 
-static void describe(struct run *r, const struct release *to)
+static void describe(
+	struct run *r, const struct plan_request *req, const struct snapshots *snapshots)
 {
+	const struct release *to = req->back_to;
 	struct deployment *d = r->d;
 	const struct release *live = deployment_live(d);
 	struct release *release = &r->release;
@@ -54,7 +57,8 @@ static void describe(struct run *r, const struct release *to)
 	free(release->performer);
 	free(release->operator_host);
 	free(release->error);
-	release->error = NULL;
+	free(release->ran);
+	release->error = release->ran = NULL;
 	release->number = r->plan->number;
 	release->runs = to->number;
 	release->replaced = live ? live->number : 0;
@@ -69,6 +73,8 @@ static void describe(struct run *r, const struct release *to)
 	release->requests = release->failed_requests = -1;
 	release->bytes_sent = 0;
 	release->recovered = false;
+	release->undoes = req->undo ? req->left->number : 0;
+	release->restores = snapshots->len > 0;
 	VEC_FOREACH (r->hosts, i) {
 		if (r->hosts->p[i].selected) {
 			strmap_set(&release->hosts, r->hosts->p[i].name, "pending");
@@ -88,9 +94,10 @@ static void restore(struct run *r, const struct snapshots *snapshots)
 	}
 }
 
-static int go_back(struct deployment *d, const struct release *to,
-	const struct snapshots *snapshots, struct error *err)
+static int go_back(struct deployment *d, const struct rollback_options *options,
+	const struct release *to, const struct snapshots *snapshots, struct error *err)
 {
+	const struct release *live = deployment_live(d);
 	struct plan_hosts hosts = {0};
 	struct plan plan;
 	struct run run;
@@ -102,14 +109,18 @@ static int go_back(struct deployment *d, const struct release *to,
 		.hosts = &hosts,
 		.roles = &d->roles,
 		.back_to = to,
+		.left = live ? history_owner(&d->history, live) : NULL,
 	};
-	int result = plan_release(&req, &plan, err);
+	int result = schema_choose(d, options, &req, err);
+	if (result == 0) {
+		result = plan_release(&req, &plan, err);
+	}
 	if (result == 0) {
 		result = cron_check(d, &plan, err);
 	}
 	if (result == 0) {
 		run_init(&run, d, &plan, &hosts);
-		describe(&run, to);
+		describe(&run, &req, snapshots);
 		result = run_execute(&run, err);
 		if (result == 0) {
 			restore(&run, snapshots);
@@ -138,7 +149,7 @@ int operation_rollback(
 			result = snapshots_find(d, to, &snapshots, err);
 		}
 		if (result == 0) {
-			result = go_back(d, to, &snapshots, err);
+			result = go_back(d, options, to, &snapshots, err);
 		}
 	}
 	deployment_end(d);

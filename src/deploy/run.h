@@ -125,7 +125,10 @@ ERROR_CHECKED int traffic_service(struct run *r, struct target *t, struct error 
 ERROR_CHECKED int snapshots_take(struct run *r, struct error *err);
 
 /* -- command.c -- */
+/* The release command. */
 ERROR_CHECKED int command_run(struct run *r, struct error *err);
+/* STEP_UNDO: in a copy of a container of the release that is left. */
+ERROR_CHECKED int command_undo(struct run *r, struct error *err);
 
 /* -- mend.c -- */
 /* Plans and does what has to be mended, then looks again. */

@@ -490,6 +490,10 @@ void build_root(struct build *b)
 	c->release.command = get_text(release, "command", NULL);
 	c->release.timeout_ms = get_ms(release, "timeout", 600000);
 	c->release.rollback_command = get_text(release, "rollback_command", NULL);
+	if (c->release.rollback_command != NULL && c->release.command == NULL) {
+		mistake(b, node_get(release, "rollback_command"), "release: {command: ...}",
+			"'rollback_command' takes back what 'command' did, and there is none");
+	}
 	get_list(b, release, "snapshot", false, &c->release.snapshots);
 	get_map(b, r, "labels", &c->labels);
 	get_map(b, r, "aliases", &c->aliases);

@@ -16,7 +16,6 @@ static const struct {
 	{"accessories.*.registry", NULL, "registries of accessories are"},
 	{"accessories.*.backup.schedule", NULL, "schedules of backups are"},
 	{"accessories.*.backup.s3", NULL, "backups to S3 are"},
-	{"release.rollback_command", NULL, "rollback commands are"},
 	{"proxy.driver", "traefik", "the traefik driver is"},
 	{"proxy.run.metrics_port", NULL, "metrics of the proxy are"},
 	{"proxy.logging", NULL, "further headers in the access log are"},

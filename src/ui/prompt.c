@@ -86,33 +86,60 @@ static char *clean_question(struct ui *ui, const char *question)
 	return str_take(&out);
 }
 
-int ui_confirm(struct ui *ui, struct error *err, const char *fmt, ...)
+static int ask_yes_no(
+	struct ui *ui, const char *question, enum ui_answer *answer, struct error *err)
+{
+	CLEANUP_STR struct str line = STR_INIT(MAX_ANSWER);
+	CLEANUP_FD int fd = -1;
+
+	if (ui->options.assume_yes) {
+		*answer = UI_YES;
+		return 0;
+	}
+	fd = ui->options.json ? -1 : open(ui->tty, O_RDWR | O_CLOEXEC | O_NOCTTY);
+	*answer = UI_UNASKED;
+	if (fd < 0) {
+		return 0;
+	}
+	CLEANUP_FREE char *prompt = xasprintf("%s [y/N] ", question);
+	if (ask(ui, fd, prompt, true, &line, err) < 0) {
+		return -1;
+	}
+	const char *a = str_c(&line);
+	*answer = strcasecmp(a, "y") == 0 || strcasecmp(a, "yes") == 0 ? UI_YES : UI_NO;
+	return 0;
+}
+
+int ui_ask(struct ui *ui, enum ui_answer *answer, struct error *err, const char *fmt, ...)
 {
 	va_list ap;
 	CLEANUP_STR struct str text = STR_INIT(STR_MAX_LINE);
-	CLEANUP_STR struct str answer = STR_INIT(MAX_ANSWER);
 
-	if (ui->options.assume_yes) {
-		return 0;
-	}
 	va_start(ap, fmt);
 	str_vaddf(&text, fmt, ap);
 	va_end(ap);
 	CLEANUP_FREE char *question = clean_question(ui, str_c(&text));
-	CLEANUP_FD int fd = ui->options.json ? -1 : open(ui->tty, O_RDWR | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0) {
+	return ask_yes_no(ui, question, answer, err);
+}
+
+int ui_confirm(struct ui *ui, struct error *err, const char *fmt, ...)
+{
+	va_list ap;
+	enum ui_answer answer;
+	CLEANUP_STR struct str text = STR_INIT(STR_MAX_LINE);
+
+	va_start(ap, fmt);
+	str_vaddf(&text, fmt, ap);
+	va_end(ap);
+	CLEANUP_FREE char *question = clean_question(ui, str_c(&text));
+	if (ask_yes_no(ui, question, &answer, err) < 0) {
+		return -1;
+	}
+	if (answer == UI_UNASKED) {
 		error_set(err, ERROR_USAGE, "cannot ask without a terminal: %s", question);
 		return error_hint(err, "give -y to say yes");
 	}
-	CLEANUP_FREE char *prompt = xasprintf("%s [y/N] ", question);
-	if (ask(ui, fd, prompt, true, &answer, err) < 0) {
-		return -1;
-	}
-	const char *a = str_c(&answer);
-	if (strcasecmp(a, "y") == 0 || strcasecmp(a, "yes") == 0) {
-		return 0;
-	}
-	return error_set(err, ERROR_INTERRUPTED, "not confirmed");
+	return answer == UI_YES ? 0 : error_set(err, ERROR_INTERRUPTED, "not confirmed");
 }
 
 char *ui_ask_secret(struct ui *ui, const char *prompt, struct error *err)

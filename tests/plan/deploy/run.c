@@ -7,6 +7,7 @@
  *
  * state.json:
  *	"version": "v2" | "rollback": "" or "3" | "mend": true |
+ *	"undo": "rollback command", with "rollback" |
  *	"prune": true;  "force": true;  "roles": ["web"]
  *	"history": events as in releases.jsonl ("time" may be left out)
  *	"hosts": {"app1": {"containers":
@@ -144,6 +145,9 @@ static int make(const json_t *state, struct plan_request *req, struct plan *p, s
 		if (!req->back_to) {
 			return error_set(err, ERROR_USAGE, "nothing to go back to");
 		}
+		const struct release *live = history_live(req->history);
+		req->left = live ? history_owner(req->history, live) : NULL;
+		req->undo = json_str_at(state, "undo", NULL);
 	}
 	return plan_release(req, p, err);
 }
