@@ -2,6 +2,7 @@
 /* `deploy init`: the first files of a project. Never overwrites any. */
 #include "internal.h"
 
+#include "manifest/import.h"
 #include "util/fs.h"
 
 #include <errno.h>
@@ -74,7 +75,6 @@ static int write_manifest(struct outcome *outcome, struct init_facts *facts, str
 	CLEANUP_STR struct str text = STR_INIT(STR_MAX_LINE);
 	struct error ignored = {0};
 
-	facts->dockerfile = fs_exists("Dockerfile");
 	if (facts->dockerfile && fs_read("Dockerfile", &dockerfile, &ignored) == 0) {
 		facts->app_port = init_exposed_port(str_c(&dockerfile));
 		facts->port_from_image = facts->app_port != 0;
@@ -123,27 +123,136 @@ static int found_kamal(struct ui *ui)
 	return 0;
 }
 
+/* -- From Compose files -- */
+
+struct init_options {
+	struct strvec from;
+};
+
+static const struct cli_option init_options[] = {
+	{"from", 0, CLI_LIST, offsetof(struct init_options, from), "FILE,...",
+		"make deploy.yml of Compose files, the later over the former", 0, 0, 0},
+	{NULL, 0, CLI_FLAG, 0, NULL, NULL, 0, 0, 0},
+};
+
+static int read_sources(
+	const struct strvec *paths, struct source *sources, struct str *texts, struct error *err)
+{
+	for (size_t i = 0; i < paths->len; i++) {
+		if (fs_read(paths->p[i], &texts[i], err) < 0) {
+			return -1;
+		}
+		sources[i] = (struct source){
+			.name = paths->p[i], .text = str_c(&texts[i]), .len = texts[i].len};
+	}
+	return 0;
+}
+
+static int import_files(struct cli *cli, const struct strvec *paths, const char *service,
+	struct import *out, struct error *err)
+{
+	struct source *sources = xcalloc(paths->len, sizeof(*sources));
+	struct str *texts = xcalloc(paths->len, sizeof(*texts));
+	struct diagnostics diags = {0};
+	VEC_FOREACH (paths, i) {
+		texts[i] = (struct str)STR_SECRET_INIT(STR_MAX_FILE);
+	}
+	int rc = read_sources(paths, sources, texts, err);
+
+	if (rc == 0 && import_compose(sources, paths->len, service, out, &diags) < 0) {
+		rc = error_set(err, ERROR_MANIFEST, "%s cannot be made a manifest of", paths->p[0]);
+	}
+	cli_show_diagnostics(cli->ui, &diags, cli_wants_color(&cli->globals));
+	diagnostics_fini(&diags);
+	VEC_FOREACH (paths, i) {
+		str_fini(&texts[i]);
+	}
+	free(texts);
+	free(sources);
+	return rc;
+}
+
+/* The names alone: their values may be passwords. */
+static void show_missing(struct ui *ui, const char *lines)
+{
+	CLEANUP_STR struct str names = STR_INIT(STR_MAX_FILE);
+
+	for (const char *line = lines; *line != '\0'; line += strcspn(line, "\n") + 1) {
+		str_addc(&names, ' ');
+		str_addn(&names, line, strcspn(line, "="));
+	}
+	if (names.len > 0) {
+		ui_print(ui, ".deploy/secrets was there: it needs%s", str_c(&names));
+	}
+}
+
+static int write_import(
+	struct cli *cli, struct outcome *outcome, const struct import *import, struct error *err)
+{
+	CLEANUP_STR struct str secrets = STR_SECRET_INIT(STR_MAX_FILE);
+
+	str_addf(&secrets, "%s%s%s", init_secrets_text, *import->secrets ? "\n" : "",
+		import->secrets);
+	if (write_new(outcome, "deploy.yml", import->manifest, 0644, err) < 0 ||
+		write_hooks(outcome, err) < 0 ||
+		write_new(outcome, ".deploy/secrets", str_c(&secrets), 0600, err) < 0 ||
+		ignore_secrets(outcome, err) < 0) {
+		return -1;
+	}
+	if (strvec_has(&outcome->kept, ".deploy/secrets")) {
+		show_missing(cli->ui, import->secrets);
+	}
+	return 0;
+}
+
+static int run_from(struct cli *cli, const struct strvec *paths, struct outcome *outcome,
+	const struct init_facts *facts, struct error *err)
+{
+	struct import import = {0};
+
+	if (fs_exists("deploy.yml") || fs_exists("config/deploy.yml")) {
+		error_set(err, ERROR_USAGE, "there is a deploy.yml already");
+		return error_hint(err, "give it another name first");
+	}
+	int rc = import_files(cli, paths, facts->service, &import, err);
+	if (rc == 0) {
+		rc = write_import(cli, outcome, &import, err);
+	}
+	import_fini(&import);
+	return rc;
+}
+
+static int write_first(struct outcome *outcome, struct init_facts *facts, struct error *err)
+{
+	return write_manifest(outcome, facts, err) < 0 || write_hooks(outcome, err) < 0 ||
+			       write_new(outcome, ".deploy/secrets", init_secrets_text, 0600, err) <
+				       0 ||
+			       ignore_secrets(outcome, err) < 0
+		       ? -1
+		       : 0;
+}
+
 static int run_init(struct cli *cli, struct error *err)
 {
 	__attribute__((cleanup(outcome_fini))) struct outcome outcome = {0};
+	const struct init_options *options = cli->options;
 	char folder[PATH_MAX];
 
-	if (fs_exists("config/deploy.yml")) {
+	if (options->from.len == 0 && fs_exists("config/deploy.yml")) {
 		return found_kamal(cli->ui);
 	}
 	if (getcwd(folder, sizeof(folder)) == NULL) {
 		return error_sys(err, ERROR_INTERNAL, errno, "name of the working folder");
 	}
 	CLEANUP_FREE char *service = init_service_name(strrchr(folder, '/') + 1);
-	struct init_facts facts = {.service = service};
+	struct init_facts facts = {.service = service, .dockerfile = fs_exists("Dockerfile")};
+	int rc = options->from.len > 0 ? run_from(cli, &options->from, &outcome, &facts, err)
+				       : write_first(&outcome, &facts, err);
 
-	if (write_manifest(&outcome, &facts, err) < 0 || write_hooks(&outcome, err) < 0 ||
-		write_new(&outcome, ".deploy/secrets", init_secrets_text, 0600, err) < 0 ||
-		ignore_secrets(&outcome, err) < 0) {
-		return -1;
+	if (rc == 0) {
+		show(cli->ui, &outcome, &facts);
 	}
-	show(cli->ui, &outcome, &facts);
-	return 0;
+	return rc;
 }
 
 const struct command command_init = {
@@ -153,6 +262,8 @@ const struct command command_init = {
 	.description =
 		"In the working folder; files that are there stay as they are. The service gets\n"
 		"the folder's name, the port comes from the Dockerfile's EXPOSE. A project with\n"
-		"Kamal's config/deploy.yml needs none of this.",
+		"Kamal's config/deploy.yml needs none of this: it is used as it is.",
+	.options = init_options,
+	.options_size = sizeof(struct init_options),
 	.run = run_init,
 };

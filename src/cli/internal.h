@@ -37,6 +37,9 @@ ERROR_CHECKED struct config *cli_load_config(
 ERROR_CHECKED struct config *cli_load_config_quietly(
 	const struct cli_globals *globals, struct error *err);
 
+/* Mistakes of a file, on stderr or as JSON. */
+void cli_show_diagnostics(struct ui *ui, const struct diagnostics *diags, bool color);
+
 /* Colours only for people: a terminal that can, and nobody said no. */
 bool cli_wants_color(const struct cli_globals *globals);
 

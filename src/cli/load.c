@@ -25,7 +25,7 @@ static json_t *diagnostic_json(const struct diagnostic *d)
 		"hint", d->hint);
 }
 
-static void show(struct ui *ui, const struct diagnostics *diags, bool color)
+void cli_show_diagnostics(struct ui *ui, const struct diagnostics *diags, bool color)
 {
 	CLEANUP_STR struct str text = STR_INIT(STR_MAX_FILE);
 
@@ -47,7 +47,7 @@ struct config *cli_load_config(const struct cli_globals *globals, struct ui *ui,
 	struct config *config = load(globals, &diags, err);
 
 	if (config == NULL || !globals->quiet) {
-		show(ui, &diags, cli_wants_color(globals));
+		cli_show_diagnostics(ui, &diags, cli_wants_color(globals));
 	}
 	diagnostics_fini(&diags);
 	return config;

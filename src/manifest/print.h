@@ -20,3 +20,6 @@ const char *print_below(const struct config *c, const char *path);
 
 void put_accessories(json_t *o, const struct config *c);
 void put_notify(json_t *o, const struct config *c);
+
+/* The map as YAML; `variables`: ${NAME} in its texts stays one. */
+void print_yaml(const json_t *map, bool variables, struct str *out);

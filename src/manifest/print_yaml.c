@@ -2,6 +2,8 @@
 /* JSON as YAML that config_load() reads back to the same. */
 #include "internal.h"
 
+#include "print.h"
+
 #include "manifest/syntax.h"
 
 #include <stdlib.h>
@@ -27,18 +29,19 @@ static bool is_plain(const char *s)
 	return true;
 }
 
-/* Dollars in front of a brace are doubled: see manifest/expand.h. */
-static const char *add_dollars(const char *p, struct str *out)
+/* `variables`: the text has such on purpose. Else dollars in front of a brace are doubled: see
+ * manifest/expand.h. */
+static const char *add_dollars(const char *p, bool variables, struct str *out)
 {
 	size_t n = strspn(p, "$");
 
-	for (size_t i = 0; i < (p[n] == '{' ? 2 * n : n); i++) {
+	for (size_t i = 0; i < (p[n] == '{' && !variables ? 2 * n : n); i++) {
 		str_addc(out, '$');
 	}
 	return p + n;
 }
 
-static void add_text(const char *s, struct str *out)
+static void add_text(const char *s, bool variables, struct str *out)
 {
 	if (is_plain(s)) {
 		str_add(out, s);
@@ -49,7 +52,7 @@ static void add_text(const char *s, struct str *out)
 		unsigned char c = (unsigned char)*p;
 
 		if (c == '$') {
-			p = add_dollars(p, out);
+			p = add_dollars(p, variables, out);
 			continue;
 		}
 		if (c == '"' || c == '\\') {
@@ -71,10 +74,10 @@ static void add_text(const char *s, struct str *out)
 	str_addc(out, '"');
 }
 
-static void add_scalar(const json_t *v, struct str *out)
+static void add_scalar(const json_t *v, bool variables, struct str *out)
 {
 	if (json_is_string(v)) {
-		add_text(json_string_value(v), out);
+		add_text(json_string_value(v), variables, out);
 	} else if (json_is_integer(v)) {
 		str_addf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
 	} else {
@@ -82,10 +85,10 @@ static void add_scalar(const json_t *v, struct str *out)
 	}
 }
 
-static void add_map(const json_t *map, int indent, bool in_item, struct str *out);
+static void add_map(const json_t *map, int indent, bool in_item, bool variables, struct str *out);
 
 /* The items of a list; a map's first entry stands behind its dash. */
-static void add_list(const json_t *list, int indent, struct str *out)
+static void add_list(const json_t *list, int indent, bool variables, struct str *out)
 {
 	str_add(out, json_array_size(list) == 0 ? " []\n" : "\n");
 	for (size_t i = 0; i < json_array_size(list); i++) {
@@ -93,16 +96,16 @@ static void add_list(const json_t *list, int indent, struct str *out)
 
 		str_addf(out, "%*s- ", indent, "");
 		if (json_is_object(item)) {
-			add_map(item, indent + 2, true, out);
+			add_map(item, indent + 2, true, variables, out);
 		} else {
-			add_scalar(item, out);
+			add_scalar(item, variables, out);
 			str_addc(out, '\n');
 		}
 	}
 }
 
 /* A map's entries at `indent`; in an item the first one's indent is written already. */
-static void add_map(const json_t *map, int indent, bool in_item, struct str *out)
+static void add_map(const json_t *map, int indent, bool in_item, bool variables, struct str *out)
 {
 	const char *key;
 	json_t *v;
@@ -111,19 +114,24 @@ static void add_map(const json_t *map, int indent, bool in_item, struct str *out
 	{
 		str_addf(out, "%*s", in_item ? 0 : indent, "");
 		in_item = false;
-		add_text(key, out);
+		add_text(key, false, out);
 		str_addc(out, ':');
 		if (json_is_object(v)) {
 			str_addc(out, '\n');
-			add_map(v, indent + 2, false, out);
+			add_map(v, indent + 2, false, variables, out);
 		} else if (json_is_array(v)) {
-			add_list(v, indent + 2, out);
+			add_list(v, indent + 2, variables, out);
 		} else {
 			str_addc(out, ' ');
-			add_scalar(v, out);
+			add_scalar(v, variables, out);
 			str_addc(out, '\n');
 		}
 	}
+}
+
+void print_yaml(const json_t *map, bool variables, struct str *out)
+{
+	add_map(map, 0, false, variables, out);
 }
 
 char *config_to_yaml(const struct config *c)
@@ -131,7 +139,7 @@ char *config_to_yaml(const struct config *c)
 	struct str out = STR_INIT(YAML_MAX);
 	json_t *o = config_to_json(c);
 
-	add_map(o, 0, false, &out);
+	print_yaml(o, false, &out);
 	json_decref(o);
 	return str_take(&out);
 }

@@ -81,6 +81,35 @@ json_of() {
 	grep -F '# mine' "$APP/deploy.yml"
 }
 
+@test "init --from makes a manifest of Compose files that pushes as it is" {
+	app h1
+	mv "$APP/deploy.yml" "$BATS_TEST_TMPDIR/before.yml"
+	cat >"$APP/docker-compose.yml" <<-END
+	name: $S
+	services:
+	  site: {build: ., environment: [GREETING=hello, "API_TOKEN=tell nobody"]}
+	END
+	cat >"$APP/docker-compose.prod.yml" <<-END
+	services:
+	  site: {ports: ["80:3000"], mem_limit: 64m, environment: {GREETING: good day}}
+	  front: {image: nginx, ports: ["443:443"]}
+	END
+	rm -rf "$APP/.deploy"
+	deploy_ok init --from docker-compose.yml,docker-compose.prod.yml
+	refute grep -F 'tell nobody' "$APP/deploy.yml" "$DEPLOY_STDOUT" "$DEPLOY_STDERR"
+	grep -F '# services.front' "$APP/deploy.yml"
+	grep -Fx 'API_TOKEN="tell nobody"' "$APP/.deploy/secrets"
+	deploy_fails 2 init --from docker-compose.yml
+	assert_stderr 'there is a deploy.yml already'
+	sed -i 's/192.0.2.10/h1/' "$APP/deploy.yml"
+	grep -A9 -E '^ssh:' "$BATS_TEST_TMPDIR/before.yml" >>"$APP/deploy.yml"
+	app_commit "Made of Compose files"
+	deploy_ok push
+	docker_on h1 inspect "$(docker_on h1 ps -qf "label=deploy.service=$S")" >"$BATS_TEST_TMPDIR/c"
+	jq -e '.[0].HostConfig.Memory == 67108864 and
+		(.[0].Config.Env | index("GREETING=good day") and index("API_TOKEN=tell nobody"))' "$BATS_TEST_TMPDIR/c"
+}
+
 @test "mistakes of the manifest are shown all at once, and nothing is touched" {
 	app h1
 	cat >"$APP/deploy.yml" <<-END

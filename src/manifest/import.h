@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared by import_compose.c (which service is what) and import_service.c (one of them). */
+#pragma once
+
+#include "internal.h"
+
+#include "print.h"
+
+#define IMPORT_HOST "192.0.2.10"
+
+struct importing {
+	struct arena arena;
+	struct diagnostics *diags;
+	const struct node *services;
+	const char *project;
+	bool networks;          /* of their own */
+	struct str secrets;     /* lines of the secrets file */
+	struct strmap named;    /* secrets by name, each with its line */
+	struct strvec comments; /* of the section that is being made */
+};
+
+/* Has no equal, or not quite: a comment in front of the section. */
+void import_comment(struct importing *im, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Compose's variables as ours: $NAME is ${NAME}, $$ is $.  Of the arena. */
+const char *import_text(struct importing *im, const struct node *scalar);
+
+/* `environment` as {clear, secret}; `base`: without what another service has the same. */
+void import_env(struct importing *im, const char *service, const struct node *s,
+	const struct node *base, json_t *out);
+/* cmd, options, healthcheck, logging, stop_timeout; tells all keys that nobody takes. */
+void import_container(struct importing *im, const char *service, const struct node *s, json_t *out);
+/* Named volumes and absolute paths; relative files as `files` where `places`. */
+void import_volumes(
+	struct importing *im, const char *service, const struct node *s, bool places, json_t *out);
+
+/* One published port. */
+struct import_port {
+	const char *address; /* NULL: all */
+	const char *outside; /* NULL: none */
+	const char *inside;
+};
+/* The at-th of `ports`: false when there is none, or it is none. */
+bool import_port(struct importing *im, const struct node *s, size_t at, struct import_port *out);
+/* The first port within the container, by `ports` or `expose`; 0: none. */
+int import_inside_port(struct importing *im, const struct node *s);
