@@ -56,6 +56,7 @@ enum plan_step_kind {
 	STEP_NETWORK,
 	STEP_PROXY,
 	STEP_ACCESSORY, /* boot `accessory` */
+	STEP_BACKUPS,   /* cron backs `accessory` (NULL: what is called `name`, no more) up */
 	STEP_SNAPSHOT,  /* back `accessory` up */
 	STEP_COMMAND,   /* the release command */
 	STEP_UNDO,      /* the rollback command of release `number` */
@@ -84,7 +85,7 @@ struct plan_step {
 	struct strvec names; /* STEP_ROUTES, STEP_SWITCH: containers that get the traffic;
 				STEP_SCHEDULE */
 	const struct config_role *role;
-	const struct config_accessory *accessory; /* STEP_ACCESSORY, STEP_SNAPSHOT */
+	const struct config_accessory *accessory; /* STEP_ACCESSORY, _SNAPSHOT, _BACKUPS */
 	int replica;
 	long number;                  /* release that it is about */
 	enum release_outcome outcome; /* STEP_END */
@@ -114,7 +115,8 @@ struct plan_accessory {
 	const struct config_accessory *accessory;
 	bool missing; /* or half-made, by a run that was interrupted */
 	bool running;
-	char *drift; /* how it differs from the manifest, for people; NULL: it does not */
+	char *drift;           /* how it differs from the manifest, for people; NULL: it does not */
+	bool schedule_differs; /* cron's line for its backups is not what it has to be */
 };
 VEC_TYPE(plan_accessories, struct plan_accessory);
 
@@ -130,6 +132,7 @@ struct plan_host {
 	struct strvec schedule; /* containers that cron starts */
 	struct strmap digests;  /* role -> digest that a container would get now */
 	struct plan_accessories accessories; /* that the command is about */
+	struct strvec backups_left;          /* accessories that cron backs up, and should not */
 };
 VEC_TYPE(plan_hosts, struct plan_host);
 void plan_hosts_fini(struct plan_hosts *hosts);

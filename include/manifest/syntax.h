@@ -79,4 +79,6 @@ int syntax_bool(const char *s);
 const char *syntax_words(const char *s, struct strvec *out);
 
 /* The five fields that a schedule means. Borrowed of `s`, or constant. */
+/* The longest time between two runs; 0: there is none (30 February). Of valid fields. */
+int64_t syntax_schedule_gap_ms(const char *fields);
 const char *syntax_schedule_fields(const char *s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* accessory boot, reboot, start, stop, restart, upgrade, details, remove. */
 #include "accessory.h"
+#include "backup_schedule.h"
 
 #include "deploy/container.h"
 #include "deploy/operations.h"
@@ -104,10 +105,11 @@ static int boot_one(
 	const struct docker_container_entry *c = NULL;
 	enum accessory_state state = accessory_look(t, a, &c);
 	if (state == ACCESSORY_MISSING || state == ACCESSORY_UNSETTLED) {
-		return accessory_boot(d, t, a, err);
+		return accessory_boot(d, t, a, err) < 0 ? -1 : backup_schedule_mend(d, t, a, err);
 	}
 	tell_drift(d, t, a, c);
-	if (state == ACCESSORY_STOPPED && start_it(d, t, a, err) < 0) {
+	if ((state == ACCESSORY_STOPPED && start_it(d, t, a, err) < 0) ||
+		backup_schedule_mend(d, t, a, err) < 0) {
 		return -1;
 	}
 	ui_done(d->ui, t->host->name, "accessory %s %s", a->name,
@@ -118,7 +120,8 @@ static int boot_one(
 static int reboot_one(
 	struct deployment *d, struct target *t, const struct config_accessory *a, struct error *err)
 {
-	if (accessory_replace(d, t, a, false, NULL, err) < 0) {
+	if (accessory_replace(d, t, a, false, NULL, err) < 0 ||
+		backup_schedule_mend(d, t, a, err) < 0) {
 		return -1;
 	}
 	ui_done(d->ui, t->host->name, "accessory %s runs in a new container", a->name);
@@ -350,9 +353,13 @@ static bool has_folders(const struct config_accessory *a)
 	return a->files.len + a->directories.len > 0;
 }
 
-static int remove_containers(
-	struct target *t, const struct config_accessory *a, bool data, struct error *err)
+static int remove_containers(struct deployment *d, struct target *t,
+	const struct config_accessory *a, bool data, struct error *err)
 {
+	if (strmap_get(&t->seen.backup_lines, a->name) &&
+		backup_schedule(d, t, a->name, NULL, err) < 0) {
+		return -1;
+	}
 	VEC_FOREACH (&t->seen.containers, i) {
 		const struct docker_container_entry *c = &t->seen.containers.p[i];
 		if (!str_eq(container_label(c, LABEL_ACCESSORY), a->name)) {
@@ -370,7 +377,7 @@ static int remove_containers(
 static int remove_keep(
 	struct deployment *d, struct target *t, const struct config_accessory *a, struct error *err)
 {
-	if (remove_containers(t, a, false, err) < 0) {
+	if (remove_containers(d, t, a, false, err) < 0) {
 		return -1;
 	}
 	ui_done(d->ui, t->host->name, "accessory %s removed, its data kept", a->name);
@@ -380,7 +387,7 @@ static int remove_keep(
 static int remove_with_data(
 	struct deployment *d, struct target *t, const struct config_accessory *a, struct error *err)
 {
-	if (remove_containers(t, a, true, err) < 0 || remove_volumes(d, t, a, err) < 0 ||
+	if (remove_containers(d, t, a, true, err) < 0 || remove_volumes(d, t, a, err) < 0 ||
 		(has_folders(a) && remove_folders(d, t, a, err) < 0)) {
 		return -1;
 	}

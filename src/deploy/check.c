@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* check: every reason why a push would fail, each with its mend, found without changing anything.
  */
+#include "backup_schedule.h"
 #include "builder.h"
 #include "cron.h"
 #include "deploy/operations.h"
@@ -214,7 +215,7 @@ static void check_forwarding(struct target *t, struct findings *f)
 
 static void check_cron(struct deployment *d, const struct target *t, struct findings *f)
 {
-	if (!cron_is_host(d, t)) {
+	if (!cron_is_host(d, t) && !backup_schedule_is_host(d, t)) {
 		return;
 	}
 	if (t->seen.cron == CRON_MISSING) {
@@ -225,6 +226,31 @@ static void check_cron(struct deployment *d, const struct target *t, struct find
 			"cron does not run, and so no job does");
 	} else {
 		found(f, CHECK_OK, t->host->name, NULL, "cron runs");
+	}
+}
+
+static void check_backups(struct deployment *d, struct target *t, struct findings *f)
+{
+	VEC_FOREACH (&d->accessories, i) {
+		const struct config_accessory *a = d->accessories.p[i];
+		struct backup_health h = {0};
+		struct error err = {0};
+		char old[CLOCK_RFC3339_SIZE];
+		if (!a->backup.enabled || !target_has_accessory(t, a)) {
+			continue;
+		}
+		if (backup_health_read(d, t, a, &h, &err) < 0) {
+			found(f, CHECK_WARN, t->host->name, err.hint[0] ? err.hint : NULL,
+				"the backups of %s cannot be listed: %s", a->name, err.text);
+		} else if (h.trouble) {
+			CLEANUP_FREE char *mend = xasprintf("deploy accessory backup %s", a->name);
+			found(f, CHECK_WARN, t->host->name, mend, "backups of %s: %s", a->name,
+				h.trouble);
+		} else if (h.any) {
+			found(f, CHECK_OK, t->host->name, NULL, "backup of %s: %s old", a->name,
+				clock_duration(clock_wall_ms() - h.newest.time_ms, old));
+		}
+		backup_health_fini(&h);
 	}
 }
 
@@ -260,6 +286,7 @@ static int check_target(struct deployment *d, struct target *t, void *ctx, struc
 	check_clock(t, c->f);
 	check_forwarding(t, c->f);
 	check_cron(d, t, c->f);
+	check_backups(d, t, c->f);
 	return 0;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cron.h"
 
+#include "backup_schedule.h"
+
 #include "ssh/exec.h"
 #include "util/digest.h"
 #include "util/json.h"
@@ -55,17 +57,17 @@ static const char look_script[] =
 	"else echo stopped; fi; crontab -l 2>/dev/null; exit 0";
 
 /*
- * %s: folder, service key.  Our lines are known by the script that they run, and go one by one: a
- * damaged block takes nobody else's lines along.  A crontab that cannot be read is not replaced.
+ * %s: the script, what the block is called.  Our lines are known by the script, and go one by one:
+ * a damaged block takes nobody else's lines along.  A crontab that cannot be read is not replaced.
  */
 static const char write_script[] =
-	"dir=%s; key=%s; umask 077; mkdir -p \"$dir\" || exit 1; "
-	"exec 9>>\"$dir/../cron.lock\"; flock 9 || exit 1; "
+	"run=%s; key=%s; umask 077; dir=${run%%/*}; mkdir -p \"$dir\" || exit 1; "
+	"exec 9>>\"${run%%/.deploy/*}/.deploy/cron.lock\"; flock 9 || exit 1; "
 	"t=$(mktemp \"$dir/crontab.XXXXXX\") || exit 1; trap 'rm -f \"$t\" \"$t.new\"' EXIT; "
 	"if ! crontab -l >\"$t\" 2>\"$t.new\"; then "
 	"grep -qiE 'no crontab|no such file' \"$t.new\" || { cat \"$t.new\" >&2; exit 1; }; : "
 	">\"$t\"; fi; "
-	"{ grep -vF -e \"$dir/cron-run\" \"$t\" | grep -vxF -e \"# deploy $key begin\" -e \"# "
+	"{ grep -vF -e \"$run\" \"$t\" | grep -vxF -e \"# deploy $key begin\" -e \"# "
 	"deploy $key end\"; "
 	"cat; } >\"$t.new\"; crontab \"$t.new\"";
 
@@ -140,7 +142,8 @@ int cron_look(struct deployment *d, struct target *t, struct error *err)
 	CLEANUP_STR struct str out = STR_INIT(CRONTAB_MAX);
 	CLEANUP_FREE char *path = script_path(d, t);
 	int status = 0;
-	if (!t->seen.cron_installed && !cron_is_host(d, t)) {
+	if (!t->seen.cron_installed && !t->seen.backups_installed && !cron_is_host(d, t) &&
+		!backup_schedule_is_host(d, t)) {
 		return 0;
 	}
 	if (ssh_run(t->host->ssh, look_script, NULL, 0, &out, NULL, CRON_TIMEOUT_MS, &status, err) <
@@ -153,6 +156,7 @@ int cron_look(struct deployment *d, struct target *t, struct error *err)
 						  : CRON_MISSING;
 	while ((p = strchr(p, '\n')) != NULL && *++p) {
 		take_line(&t->seen, path, p, strcspn(p, "\n"));
+		backup_schedule_take(d, t, p, strcspn(p, "\n"));
 	}
 	return 0;
 }
@@ -161,12 +165,15 @@ int cron_check(struct deployment *d, const struct plan *plan, struct error *err)
 {
 	VEC_FOREACH (&plan->steps, i) {
 		const struct plan_step *s = &plan->steps.p[i];
-		if (s->kind != STEP_SCHEDULE || s->names.len == 0 ||
-			d->targets[s->host].seen.cron != CRON_MISSING) {
+		bool jobs = s->kind == STEP_SCHEDULE && s->names.len > 0;
+		bool backups = s->kind == STEP_BACKUPS && s->accessory;
+		if ((!jobs && !backups) || d->targets[s->host].seen.cron != CRON_MISSING) {
 			continue;
 		}
-		error_set(err, ERROR_REMOTE, "there is no cron to run the jobs of '%s'",
-			s->names.p[0]);
+		error_set(err, ERROR_REMOTE,
+			backups ? "there is no cron to back up accessory '%s'"
+				: "there is no cron to run the jobs of '%s'",
+			backups ? s->name : s->names.p[0]);
 		(void)error_hint(err, "on the server: apt-get install cron");
 		return error_host(err, d->targets[s->host].address->name);
 	}
@@ -225,20 +232,24 @@ static int install(struct deployment *d, struct target *t, struct error *err)
 int cron_write(
 	struct deployment *d, struct target *t, const struct strvec *lines, struct error *err)
 {
+	CLEANUP_FREE char *key = names_service_key(d->config);
+	CLEANUP_FREE char *path = script_path(d, t);
+	return lines->len > 0 && install(d, t, err) < 0 ? -1
+							: crontab_write(t, path, key, lines, err);
+}
+
+int crontab_write(struct target *t, const char *path, const char *key, const struct strvec *lines,
+	struct error *err)
+{
 	CLEANUP_STR struct str script = STR_INIT(STR_MAX_LINE);
-	CLEANUP_STR struct str quoted_dir = STR_INIT(STR_MAX_LINE);
+	CLEANUP_STR struct str quoted_path = STR_INIT(STR_MAX_LINE);
 	CLEANUP_STR struct str quoted_key = STR_INIT(STR_MAX_LINE);
 	CLEANUP_STR struct str block = STR_INIT(CRONTAB_MAX);
 	CLEANUP_STR struct str said = STR_INIT(STR_MAX_LINE);
-	CLEANUP_FREE char *key = names_service_key(d->config);
-	CLEANUP_FREE char *dir = xasprintf("%s/%s", t->host->state_dir, key);
 	int status = 1;
-	if (lines->len > 0 && install(d, t, err) < 0) {
-		return -1;
-	}
-	ssh_quote(&quoted_dir, dir);
+	ssh_quote(&quoted_path, path);
 	ssh_quote(&quoted_key, key);
-	str_addf(&script, write_script, str_c(&quoted_dir), str_c(&quoted_key));
+	str_addf(&script, write_script, str_c(&quoted_path), str_c(&quoted_key));
 	if (lines->len > 0) {
 		str_addf(&block, "# deploy %s begin\n", key);
 	}

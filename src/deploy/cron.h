@@ -45,6 +45,10 @@ char *cron_line_name(const char *line);
 ERROR_CHECKED int cron_write(
 	struct deployment *d, struct target *t, const struct strvec *lines, struct error *err);
 
+/* The same for any block of lines that run the script `path`; `key` names the block. */
+ERROR_CHECKED int crontab_write(struct target *t, const char *path, const char *key,
+	const struct strvec *lines, struct error *err);
+
 /* The last run of an entry, of what cron.jsonl says; false: there is none on record. */
 struct cron_run {
 	char started[32], ended[32];

@@ -5,6 +5,7 @@
  * clean-up, which the next command does when this one cannot.
  */
 #include "accessory.h"
+#include "backup_schedule.h"
 #include "deploy/hooks.h"
 #include "deploy/record.h"
 #include "run.h"
@@ -240,6 +241,9 @@ static int boot(struct run *r, struct target *t, const struct plan_step *s, stru
 	}
 	if (s->kind == STEP_ACCESSORY) {
 		return accessory_boot(r->d, t, s->accessory, err);
+	}
+	if (s->kind == STEP_BACKUPS) {
+		return backup_schedule(r->d, t, s->name, s->accessory, err);
 	}
 	struct proxy_config pc;
 	struct proxy_boot_result result = {0};

@@ -22,8 +22,10 @@ struct observation {
 	bool history_there;
 	bool lock_there; /* a lock, on a host that is not the service's lock host (any more) */
 	size_t history_bytes;
-	char key[65];        /* HMAC key of the server for digests of secrets */
-	bool cron_installed; /* jobs have been run there (cron.h) */
+	char key[65];               /* HMAC key of the server for digests of secrets */
+	bool cron_installed;        /* jobs have been run there (cron.h) */
+	bool backups_installed;     /* backups have been scheduled there (backup_schedule.h) */
+	struct strmap backup_lines; /* of the crontab: accessory -> whole line */
 	enum cron_state cron;
 	struct strvec schedule, schedule_lines; /* of the crontab: containers, and whole lines */
 	bool key_there;                         /* false: just made, not written yet */

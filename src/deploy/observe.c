@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "internal.h"
 
+#include "backup_schedule.h"
 #include "cron.h"
 
 #include "util/clock.h"
@@ -21,6 +22,7 @@ void observation_fini(struct observation *o)
 	proxy_close(o->proxy);
 	strvec_fini(&o->schedule);
 	strvec_fini(&o->schedule_lines);
+	strmap_fini(&o->backup_lines);
 	docker_container_fini(&o->proxy_container);
 	memset(o, 0, sizeof(*o));
 }
@@ -105,7 +107,7 @@ static void take_home(struct host *h, const struct sftp_op *op)
 /* What is read of files, queued so that it can share the round trips of the lock. */
 struct file_look {
 	struct sftp_batch *batch;
-	struct sftp_op *home, *history, *key, *lock, *cron;
+	struct sftp_op *home, *history, *key, *lock, *cron, *backups;
 	struct proxy_opening *proxy;
 };
 
@@ -120,6 +122,7 @@ static int queue_files(
 	CLEANUP_FREE char *key_path = names_state_path(d->config, "key");
 	CLEANUP_FREE char *lock_path = names_state_path(d->config, "lock");
 	CLEANUP_FREE char *cron_path = names_state_path(d->config, "cron-run");
+	CLEANUP_FREE char *backups_path = names_state_path(d->config, BACKUP_SCHEDULE_SCRIPT);
 	look->batch = sftp_batch_new(h->sftp);
 	look->home = sftp_realpath(look->batch, ".");
 	look->history = sftp_read(look->batch, history_path, HISTORY_MAX_BYTES);
@@ -127,6 +130,7 @@ static int queue_files(
 	sftp_hold(look->batch, history_path); /* for what this command may have to record */
 	look->lock = sftp_stat(look->batch, lock_path);
 	look->cron = sftp_stat(look->batch, cron_path);
+	look->backups = sftp_stat(look->batch, backups_path);
 	if (target_proxied(d, t)) {
 		struct proxy_config pc;
 		proxy_config_init(&pc, d->config);
@@ -153,6 +157,7 @@ static int take_files(
 	take_history(seen, look->history);
 	seen->lock_there = look->lock->status == SFTP_OK && t != &d->targets[d->lock_target];
 	seen->cron_installed = look->cron->status == SFTP_OK;
+	seen->backups_installed = look->backups->status == SFTP_OK;
 	seen->key_there = look->key->status == SFTP_OK && look->key->data.len == 64;
 	if (seen->key_there) {
 		memcpy(seen->key, look->key->data.p, 64);

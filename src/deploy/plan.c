@@ -50,6 +50,7 @@ void plan_hosts_fini(struct plan_hosts *hosts)
 		vec_fini(&h->images);
 		strvec_fini(&h->routes);
 		strvec_fini(&h->schedule);
+		strvec_fini(&h->backups_left);
 		strmap_fini(&h->digests);
 		VEC_FOREACH (&h->accessories, j) {
 			free(h->accessories.p[j].drift);

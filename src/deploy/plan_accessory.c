@@ -2,6 +2,31 @@
 /* Accessories in a plan: those that are missing are booted; the others are only told about. */
 #include "planner.h"
 
+/* What cron has to back up there: known once the accessory is there, and only a push changes it. */
+static void plan_backups(struct plan *p, size_t index, const struct plan_host *h, bool boot)
+{
+	VEC_FOREACH (&h->accessories, i) {
+		const struct config_accessory *a = h->accessories.p[i].accessory;
+		if (!h->accessories.p[i].schedule_differs) {
+			continue;
+		}
+		if (boot) {
+			struct plan_step *s =
+				plan_add_named(p, PLAN_BOOT, STEP_BACKUPS, index, a->name);
+			s->accessory = a->backup.schedule ? a : NULL;
+			s->note = a->backup.schedule ? xstrdup(a->backup.schedule) : NULL;
+		} else if (!h->accessories.p[i].missing) {
+			strvec_pushf(&p->notes,
+				"%s: the scheduled backups of accessory %s are not as in the "
+				"manifest (the next push mends that)",
+				h->name, a->name);
+		}
+	}
+	for (size_t i = 0; boot && i < h->backups_left.len; i++) {
+		plan_add_named(p, PLAN_BOOT, STEP_BACKUPS, index, h->backups_left.p[i]);
+	}
+}
+
 void plan_accessories(const struct plan_request *req, struct plan *p, bool boot)
 {
 	VEC_FOREACH (req->hosts, i) {
@@ -32,6 +57,7 @@ void plan_accessories(const struct plan_request *req, struct plan *p, bool boot)
 					h->name, a->accessory->name, a->drift, a->accessory->name);
 			}
 		}
+		plan_backups(p, i, h, boot);
 	}
 }
 

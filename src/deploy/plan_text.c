@@ -35,6 +35,7 @@ static const char *const kind_names[] = {
 	[STEP_NETWORK] = "network",
 	[STEP_PROXY] = "proxy",
 	[STEP_ACCESSORY] = "accessory",
+	[STEP_BACKUPS] = "backups",
 	[STEP_SNAPSHOT] = "snapshot",
 	[STEP_COMMAND] = "command",
 	[STEP_UNDO] = "undo",
@@ -96,6 +97,12 @@ static void describe(const struct plan_step *s, struct str *out)
 		break;
 	case STEP_ACCESSORY:
 		str_addf(out, "boot accessory %s and wait until it is healthy", s->name);
+		break;
+	case STEP_BACKUPS:
+		str_addf(out,
+			s->accessory ? "let cron back up accessory %s"
+				     : "let cron back up accessory %s no more",
+			s->name);
 		break;
 	case STEP_SNAPSHOT:
 		str_addf(out, "back up accessory %s", s->name);

@@ -288,10 +288,10 @@ static int plan_and_execute(struct deployment *d, struct builder *b,
 	VEC_FOREACH (&plan.notes, i) {
 		ui_warn(d->ui, NULL, "%s", plan.notes.p[i]);
 	}
-	if (result == 0 && plan.nothing) {
-		result = boot_and_tell(d, &plan, &hosts, err);
-	} else if (result == 0 && cron_check(d, &plan, err) < 0) {
+	if (result == 0 && cron_check(d, &plan, err) < 0) {
 		result = -1;
+	} else if (result == 0 && plan.nothing) {
+		result = boot_and_tell(d, &plan, &hosts, err);
 	} else if (result == 0) {
 		result = execute_push(d, b, &plan, &hosts, err);
 	}

@@ -2,6 +2,7 @@
 /* What was observed, in the words of the plan. */
 #include "state.h"
 #include "accessory.h"
+#include "backup_schedule.h"
 #include "cron.h"
 #include "deploy/container.h"
 #include "internal.h"
@@ -78,8 +79,25 @@ static void add_accessories(struct deployment *d, struct plan_host *h, const str
 		struct plan_accessory seen = {.accessory = a,
 			.missing = state == ACCESSORY_MISSING || state == ACCESSORY_UNSETTLED,
 			.running = state == ACCESSORY_RUNNING,
-			.drift = c ? accessory_drift(d, t, a, c) : NULL};
+			.drift = c ? accessory_drift(d, t, a, c) : NULL,
+			.schedule_differs = backup_schedule_differs(d, t, a)};
 		vec_push(&h->accessories, seen);
+	}
+}
+
+/* Of accessories that the manifest does not have there any more. */
+static void add_backups_left(struct deployment *d, struct plan_host *h, const struct target *t)
+{
+	VEC_FOREACH (&t->seen.backup_lines, i) {
+		bool here = false;
+		VEC_FOREACH (&d->config->accessories, j) {
+			const struct config_accessory *a = &d->config->accessories.p[j];
+			here = here || (str_eq(a->name, t->seen.backup_lines.p[i].key) &&
+					       target_has_accessory(t, a));
+		}
+		if (!here) {
+			strvec_push(&h->backups_left, t->seen.backup_lines.p[i].key);
+		}
 	}
 }
 
@@ -102,6 +120,7 @@ void state_hosts(struct deployment *d, struct plan_hosts *out)
 		add_routes(&h, &t->seen);
 		strvec_copy(&h.schedule, &t->seen.schedule);
 		add_accessories(d, &h, t);
+		add_backups_left(d, &h, t);
 		VEC_FOREACH (&d->config->roles, j) {
 			const struct config_role *role = &d->config->roles.p[j];
 			if (target_has_role(t, role)) {

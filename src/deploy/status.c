@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* status: one screen that says what is live where, how it does, and what is not as it should be. */
 #include "accessory.h"
+#include "backup_schedule.h"
 #include "cron.h"
 #include "deploy/operations.h"
 #include "disk.h"
@@ -19,6 +20,8 @@ struct host_status {
 	bool *sampled;
 	long disk_percent; /* used where Docker keeps its data; -1: not known */
 	char disk_free[16];
+	struct backup_health *backups; /* by accessory of the deployment */
+	struct error *backups_failed;  /* the same: it could not be read */
 };
 
 struct status {
@@ -59,6 +62,18 @@ static void read_disk(struct target *t, struct host_status *s)
 	}
 }
 
+static void look_at_backups(struct deployment *d, struct target *t, struct host_status *h)
+{
+	h->backups = xcalloc(d->accessories.len + 1, sizeof(*h->backups));
+	h->backups_failed = xcalloc(d->accessories.len + 1, sizeof(*h->backups_failed));
+	VEC_FOREACH (&d->accessories, i) {
+		const struct config_accessory *a = d->accessories.p[i];
+		if (a->backup.enabled && target_has_accessory(t, a)) {
+			(void)!backup_health_read(d, t, a, &h->backups[i], &h->backups_failed[i]);
+		}
+	}
+}
+
 static int measure(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
 	struct status *s = ctx;
@@ -68,6 +83,7 @@ static int measure(struct deployment *d, struct target *t, void *ctx, struct err
 	h->before = xcalloc(n, sizeof(*h->before));
 	h->after = xcalloc(n, sizeof(*h->after));
 	h->sampled = xcalloc(n, sizeof(*h->sampled));
+	look_at_backups(d, t, h);
 	if (t->selected) {
 		sample(d, t, h->before, h->sampled);
 		int64_t begun = clock_mono_ms();
@@ -285,6 +301,64 @@ static json_t *show_jobs(struct deployment *d)
 	return list;
 }
 
+static json_t *backup_json(const struct target *t, const struct config_accessory *a,
+	const struct backup_health *h, const char *trouble)
+{
+	char when[CLOCK_RFC3339_SIZE];
+	json_t *j = json_pack("{s:s, s:s, s:s?, s:s?}", "host", t->host->name, "accessory", a->name,
+		"schedule", a->backup.schedule, "trouble", trouble);
+	if (h->any) {
+		json_object_set_new(j, "id", json_string(h->newest.id));
+		json_object_set_new(j, "time", json_string(clock_rfc3339(h->newest.time_ms, when)));
+		json_object_set_new(j, "size", json_integer((json_int_t)h->newest.size));
+	}
+	if (h->ran) {
+		json_object_set_new(j, "last_run", json_string(h->last.started));
+		json_object_set_new(j, "last_exit", json_integer(h->last.exit_code));
+	}
+	return j;
+}
+
+static void show_backup(const struct target *t, const struct config_accessory *a,
+	const struct backup_health *h, const struct error *failed, struct ui_table *table,
+	json_t *list)
+{
+	char old[CLOCK_RFC3339_SIZE] = "", size[16] = "";
+	const char *trouble = failed->kind != ERROR_NONE ? failed->text : h->trouble;
+	CLEANUP_FREE char *code = h->ran ? xasprintf("%d", h->last.exit_code) : xstrdup("");
+	if (h->any) {
+		clock_duration(clock_wall_ms() - h->newest.time_ms, old);
+		ui_bytes(h->newest.size, size);
+	}
+	ui_table_row(table, (const char *[]){t->host->name, a->name, h->any ? h->newest.id : "none",
+				    old, size, a->backup.schedule ? a->backup.schedule : "by hand",
+				    h->ran ? h->last.started : "", code, trouble ? trouble : ""});
+	json_array_append_new(list, backup_json(t, a, h, trouble));
+}
+
+/* The newest backup of each accessory, and how the last one that cron made ended. */
+static json_t *show_backups(struct deployment *d, const struct status *s)
+{
+	static const char *const headings[] = {"HOST", "ACCESSORY", "LAST GOOD BACKUP", "AGE",
+		"SIZE", "TIMES", "LAST RUN", "EXIT", "TROUBLE"};
+	struct ui_table *table = ui_table_new(9, headings);
+	json_t *list = json_array();
+	for (size_t i = 0; i < d->n; i++) {
+		VEC_FOREACH (&d->accessories, j) {
+			const struct config_accessory *a = d->accessories.p[j];
+			if (a->backup.enabled && target_has_accessory(&d->targets[i], a)) {
+				show_backup(&d->targets[i], a, &s->hosts[i].backups[j],
+					&s->hosts[i].backups_failed[j], table, list);
+			}
+		}
+	}
+	if (json_array_size(list) > 0) {
+		ui_table_print(d->ui, table);
+	}
+	ui_table_free(table);
+	return list;
+}
+
 static void show_all(struct deployment *d, const struct status *s, json_t *drift)
 {
 	static const char *const headings[] = {
@@ -315,13 +389,15 @@ static void show_all(struct deployment *d, const struct status *s, json_t *drift
 	ui_table_print(d->ui, table);
 	ui_table_free(table);
 	json_t *jobs = show_jobs(d);
+	json_t *backups = show_backups(d, s);
 	json_t *release = live ? release_to_json(live) : json_null();
 	if (live) {
 		json_object_del(release, "config");
 	}
-	ui_json(d->ui, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "result", "status",
-			       "service", d->config->service, "live", release, "hosts", hosts,
-			       "accessories", accessories, "jobs", jobs, "drift", drift));
+	ui_json(d->ui,
+		json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "result", "status", "service",
+			d->config->service, "live", release, "hosts", hosts, "accessories",
+			accessories, "jobs", jobs, "backups", backups, "drift", drift));
 }
 
 int operation_status(struct deployment *d, struct error *err)
@@ -346,6 +422,11 @@ int operation_status(struct deployment *d, struct error *err)
 		free(s.hosts[i].before);
 		free(s.hosts[i].after);
 		free(s.hosts[i].sampled);
+		for (size_t j = 0; s.hosts[i].backups && j < d->accessories.len; j++) {
+			backup_health_fini(&s.hosts[i].backups[j]);
+		}
+		free(s.hosts[i].backups);
+		free(s.hosts[i].backups_failed);
 	}
 	free(s.hosts);
 	return result;

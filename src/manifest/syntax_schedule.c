@@ -2,8 +2,10 @@
 /* When something runs: the five fields of crontab(5), or a word. */
 #include "manifest/syntax.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 static const char *const months[] = {
 	"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"};
@@ -109,6 +111,89 @@ static bool field_ok(const char *s, size_t n, size_t field)
 		s += len + 1;
 		n -= len + 1;
 	}
+}
+
+/* -- How often -- */
+
+/* Bits of the values that an item (valid) allows. */
+static uint64_t item_set(const char *s, size_t n, size_t field)
+{
+	const char *slash = memchr(s, '/', n);
+	long from = fields[field].first, to = fields[field].last, step = 1;
+	uint64_t set = 0;
+
+	if (slash != NULL) {
+		step = strtol(slash + 1, NULL, 10);
+		n = (size_t)(slash - s);
+	}
+	if (n != 1 || *s != '*') {
+		const char *dash = memchr(s, '-', n);
+
+		from = value_of(s, dash != NULL ? (size_t)(dash - s) : n, field);
+		to = dash != NULL ? value_of(dash + 1, n - (size_t)(dash + 1 - s), field) : from;
+	}
+	for (long v = from; v >= 0 && v <= to; v += step) {
+		set |= (uint64_t)1 << v;
+	}
+	return set;
+}
+
+struct times {
+	uint64_t set[5];
+	bool any[5]; /* begins with '*' */
+};
+
+static void read_times(const char *s, struct times *t)
+{
+	memset(t, 0, sizeof(*t));
+	for (size_t field = 0; field < 5; field++) {
+		s += strspn(s, " \t");
+		size_t n = strcspn(s, " \t");
+
+		t->any[field] = *s == '*';
+		for (const char *p = s; p < s + n;) {
+			size_t len = strcspn(p, ", \t");
+
+			t->set[field] |= item_set(p, len, field);
+			p += len + 1;
+		}
+		s += n;
+	}
+	t->set[4] |= t->set[4] >> 7 & 1; /* 7 is Sunday too */
+}
+
+/* As cron has it: where both days are given, either of them will do. */
+static bool day_matches(const struct times *t, const struct tm *tm)
+{
+	bool day = t->set[2] >> tm->tm_mday & 1;
+	bool week = t->set[4] >> tm->tm_wday & 1;
+
+	return (t->set[3] >> (tm->tm_mon + 1) & 1) != 0 &&
+	       (t->any[2] || t->any[4] ? day && week : day || week);
+}
+
+int64_t syntax_schedule_gap_ms(const char *s)
+{
+	struct times t;
+	int64_t last = -1, gap = 0;
+
+	read_times(s, &t);
+	for (int64_t day = 0; day < (int64_t)366 * 9; day++) { /* two leap years */
+		time_t seconds = (time_t)(day * 86400);
+		struct tm tm;
+
+		gmtime_r(&seconds, &tm);
+		for (int64_t minute = 0; day_matches(&t, &tm) && minute < 1440; minute++) {
+			if ((t.set[1] >> (minute / 60) & 1) != 0 &&
+				(t.set[0] >> (minute % 60) & 1) != 0) {
+				int64_t now = day * 1440 + minute;
+
+				gap = last >= 0 && now - last > gap ? now - last : gap;
+				last = now;
+			}
+		}
+	}
+	return gap * 60000;
 }
 
 const char *syntax_schedule(const char *s)

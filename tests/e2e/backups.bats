@@ -267,3 +267,100 @@ count() { testbed exec h2 sh -c "ls $DIR/db | grep -c '$1\$' || true"; }
 	assert_stderr "snapshot of accessory 'db'"
 	deploy_ok accessory start db
 }
+
+# --- by schedule ---
+
+scheduled() { # HOST: runs what cron would run
+	local line
+	line=$(testbed exec "$1" su deploy -c "crontab -l" | grep -F "$SERVICE/backups/.run")
+	[[ -n $line ]] || fail "no line for backups:" "$(testbed exec "$1" su deploy -c "crontab -l")"
+	testbed exec "$1" su deploy -c "env -i /bin/sh -c \"$(cut -d' ' -f6- <<<"$line")\""
+}
+
+@test "cron backs a database up with nobody there, encrypted, and it can be restored" {
+	secrets_file POSTGRES_PASSWORD=sesame-open BACKUP_KEY=a-long-key-of-backups
+	testbed exec h2 sh -c 'pgrep -x cron >/dev/null || cron'
+	manifest_add "accessories:" "  db:" "    image: postgres:15" "    host: h2" \
+		"    env: {clear: {POSTGRES_DB: shop}, secret: [POSTGRES_PASSWORD]}" \
+		"    volumes: ['${SERVICE}_db:/var/lib/postgresql/data']" \
+		"    backup: {schedule: '* * * * *', key: [BACKUP_KEY]}"
+	deploy_ok plan
+	assert_stdout "let cron back up accessory db"
+	deploy_ok push
+	assert_stderr "cron backs up db"
+	sql "create table t as select 'very-plain-' || generate_series(1, 1000) as x"
+	# Nobody else's to read, and not the key itself.
+	assert_equal "$(testbed exec h2 sh -c "stat -c %a $DIR/.db; stat -c %a $DIR/.db/* | sort -u")" $'700\n600'
+	refute testbed exec h2 grep -rq a-long-key "$DIR"
+	for _ in $(seq 80); do
+		[[ $(count .json) == 0 ]] || break
+		sleep 1
+	done
+	deploy_ok status
+	assert_stdout "h2 +db +$(basename "$(newest)" .data) .* 0"
+	deploy_ok status --json
+	assert_equal "$(jq -c '.backups[] | [.accessory, .last_exit, .trouble]' "$DEPLOY_STDOUT")" '["db",0,null]'
+	refute testbed exec h2 grep -qE "plain|PGDMP" "$(newest)"
+	# cron leaves it alone from now on.
+	manifest_edit "s/\\* \\* \\* \\* \\*/17 3 * * */"
+	deploy_ok status
+	assert_stdout "scheduled backups of accessory db are not as in the manifest"
+	deploy_ok push
+	scheduled h2
+	deploy_ok check
+	assert_stdout "backup of db: .* old"
+	sql "delete from t"
+	deploy_ok -y accessory restore db
+	assert_stderr "restored from .*: 1 tables, 1000 rows"
+	deploy_ok plan
+	refute_stdout "let cron"
+	# A new key is another schedule's; a push says so.
+	secrets_file POSTGRES_PASSWORD=sesame-open BACKUP_KEY=another-key-of-backups
+	deploy_ok plan
+	assert_stdout "let cron back up accessory db"
+	deploy_ok accessory boot db
+	scheduled h2
+	deploy_ok -y accessory restore db "$(basename "$(newest)" .data)"
+	# Out of the manifest, out of the crontab.
+	manifest_edit "s/schedule: '17 3 . . .', //"
+	deploy_ok push
+	assert_equal "$(testbed exec h2 su deploy -c "crontab -l" | grep -c "$SERVICE")" 0
+	refute testbed exec h2 test -e "$DIR/.db"
+	[[ $(count .json) -gt 2 ]] || fail "the backups are gone"
+}
+
+@test "a scheduled backup that fails is told by status and check, and older ones go by their days" {
+	manifest_add "accessories:" "  files:" "    image: redis:7" "    host: h1" \
+		"    volumes: ['${SERVICE}_files:/data']" \
+		"    backup: {command: 'cat /data/x', restore: 'cat >/data/x', keep: 7, schedule: daily}"
+	deploy_ok accessory boot files
+	deploy_ok accessory exec files -- sh -c 'echo one >/data/x'
+	scheduled h1
+	# As if it were of ten days ago: the newest stays.
+	testbed exec h1 sh -c "cd $DIR/files && for f in *; do mv \$f 20200101T000000Z-\${f#*-}; done &&
+		sed -i 's/\"id\":\"[^-]*/\"id\":\"20200101T000000Z/; s/\"time\":\"[^\"]*/\"time\":\"2020-01-01T00:00:00Z/' *.json"
+	deploy_ok accessory exec files -- rm /data/x
+	refute scheduled h1
+	assert_equal "$(testbed exec h1 sh -c "ls $DIR/files/*.data")" "$(testbed exec h1 sh -c "ls $DIR/files/2020*.data")"
+	deploy_ok status
+	assert_stdout "the last run failed .* ago: .*No such file.*exit code 1"
+	deploy_ok check
+	assert_stdout "backups of files: the last run failed"
+	deploy_ok accessory exec files -- sh -c 'echo two >/data/x'
+	scheduled h1
+	assert_equal "$(testbed exec h1 sh -c "ls $DIR/files/*.data | wc -l")" 1
+	deploy_ok status
+	refute_stdout "failed"
+	# None for two periods, and cron never ran.
+	testbed exec h1 sh -c "cd $DIR/files && touch -d 2020-01-02 ../.files/conf &&
+		sed -i 's/\"time\":\"[^\"]*/\"time\":\"2020-01-01T00:00:00Z/' *.json"
+	deploy_ok status
+	assert_stdout "no good backup for .*, and there should be one every"
+	# A dead container.
+	deploy_ok accessory stop files
+	refute scheduled h1
+	deploy_ok status
+	assert_stdout "is not running"
+	deploy_ok -y accessory remove files
+	assert_equal "$(testbed exec h1 su deploy -c "crontab -l" | grep -c "$SERVICE")" 0
+}

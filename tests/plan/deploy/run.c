@@ -16,6 +16,7 @@
  *{"sha256:..": "tag"}, "routes": [..], "schedule": [..], "proxy": true,
  *...}}
  *	"accessories" of a host: {"db": "missing" | "stopped" | "drifted"}; others of it run
+ *	"backups_differ": ["db"]: what cron does to back them up; "backups_left": ["old"]
  */
 #include "deploy/plan.h"
 
@@ -51,8 +52,8 @@ static void read_container(struct plan_host *h, const json_t *j)
 }
 
 /* Those of the manifest that run on the host; "accessories": {"db": "missing"}. */
-static void read_accessories(
-	const struct config *c, struct plan_host *h, const char *name, const json_t *states)
+static void read_accessories(const struct config *c, struct plan_host *h, const char *name,
+	const json_t *states, const json_t *differ)
 {
 	VEC_FOREACH (&c->accessories, i) {
 		const struct config_accessory *a = &c->accessories.p[i];
@@ -61,6 +62,11 @@ static void read_accessories(
 			.missing = str_eq(state, "missing"),
 			.running = !str_eq(state, "stopped") && !str_eq(state, "missing"),
 			.drift = str_eq(state, "drifted") ? xstrdup("its settings changed") : NULL};
+		for (size_t j = 0; j < json_array_size(differ); j++) {
+			seen.schedule_differs =
+				seen.schedule_differs ||
+				str_eq(json_string_value(json_array_get(differ, j)), a->name);
+		}
 		VEC_FOREACH (&a->hosts, j) {
 			if (str_eq(a->hosts.p[j].name, name)) {
 				vec_push(&h->accessories, seen);
@@ -104,7 +110,12 @@ static void read_host(
 	VEC_FOREACH (&config->roles, k) {
 		strmap_set(&h.digests, config->roles.p[k].name, json_str_at(j, "digest", "same"));
 	}
-	read_accessories(config, &h, name, json_object_get(j, "accessories"));
+	read_accessories(config, &h, name, json_object_get(j, "accessories"),
+		json_object_get(j, "backups_differ"));
+	json_array_foreach(json_object_get(j, "backups_left"), i, item)
+	{
+		strvec_push(&h.backups_left, json_string_value(item));
+	}
 	vec_push(hosts, h);
 }
 

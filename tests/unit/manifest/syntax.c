@@ -298,6 +298,32 @@ static void test_options(void **state)
 	assert_non_null(option_check(option_find("user"), "a\nb"));
 }
 
+static void test_schedule_gaps(void **state)
+{
+	static const struct {
+		const char *fields;
+		int64_t minutes;
+	} cases[] = {
+		{"17 3 * * *", 1440},
+		{"17 * * * *", 60},
+		{"* * * * *", 1},
+		{"17 3 * * 0", 7 * 1440},
+		{"17 3 * * 7", 7 * 1440},
+		{"17 3 1 * *", 31 * 1440},
+		{"30 */6 * * *", 360},
+		{"0 4,22 * * *", 18 * 60},
+		{"0 0 * * mon-fri", 3 * 1440},
+		{"0 0 29 2 *", (int64_t)(4 * 365 + 1) * 1440},
+		{"0 0 1 * mon", 7 * 1440}, /* both: either */
+		{"0 0 30 2 *", 0},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_null(syntax_schedule(cases[i].fields));
+		assert_int_equal(syntax_schedule_gap_ms(cases[i].fields), cases[i].minutes * 60000);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +332,7 @@ int main(void)
 		cmocka_unit_test(test_server_split),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_schedule_gaps),
 		cmocka_unit_test(test_options),
 	};
 
