@@ -73,7 +73,8 @@ ERROR_CHECKED int proxy_driver_check(const char *driver, struct error *err);
 enum proxy_boot_outcome { PROXY_BOOTED, PROXY_STARTED, PROXY_RECONFIGURED, PROXY_UNCHANGED };
 struct proxy_boot_result {
 	enum proxy_boot_outcome outcome;
-	char *drift; /* how the running container differs from the manifest ("image ...; ports
+	long version; /* of the proxy, as it says itself; 0: it does not tell */
+	char *drift;  /* how the running container differs from the manifest ("image ...; ports
 			..."), mended by proxy_reboot(); or NULL. The caller frees. */
 };
 /*
@@ -82,6 +83,9 @@ struct proxy_boot_result {
  */
 ERROR_CHECKED int proxy_boot(struct host *h, const struct proxy_config *pc,
 	struct proxy_boot_result *result, struct error *err);
+/* For what was opened before the boot: what it writes depends on the proxy's version, and would
+ * differ, and be loaded, at the next switch. */
+void proxy_booted(struct proxy *p, const struct proxy_boot_result *result);
 /*
  * A new container in place of the old one, with the manifest's image and options.  The new one is
  * created, and its configuration validated, before the old one is told to stop; open requests get

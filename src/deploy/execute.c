@@ -252,6 +252,7 @@ static int boot(struct run *r, struct target *t, const struct plan_step *s, stru
 	if (proxy_boot(t->host, &pc, &result, err) < 0) {
 		return error_wrap(err, "boot the %s proxy", s->name);
 	}
+	proxy_booted(t->seen.proxy, &result);
 	if (result.drift) {
 		ui_warn(r->d->ui, t->host->name,
 			"the proxy differs from the manifest: %s "

@@ -478,6 +478,7 @@ int proxy_boot(struct host *h, const struct proxy_config *pc, struct proxy_boot_
 	memset(result, 0, sizeof(*result));
 	struct proxy *p = proxy_new(h, pc, "deploy", NULL, err);
 	int rc = p ? boot(p, &s, result, err) : -1;
+	result->version = p ? p->version : 0;
 	seen_fini(&s);
 	proxy_close(p);
 	if (rc < 0) {
@@ -487,6 +488,11 @@ int proxy_boot(struct host *h, const struct proxy_config *pc, struct proxy_boot_
 		return host_error(h, err);
 	}
 	return 0;
+}
+
+void proxy_booted(struct proxy *p, const struct proxy_boot_result *result)
+{
+	p->version = result->version;
 }
 
 /* Old one stopped and put aside; new one in its place; else the old one again. */

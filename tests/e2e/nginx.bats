@@ -26,6 +26,10 @@ teardown() { proxy_teardown; }
 	stream_over_the_switch
 }
 
+@test "a web socket goes on over the switch in both directions, and its goodbye comes through" {
+	websocket_over_the_switch
+}
+
 @test "two services share the proxy by host name" { two_services_by_host; }
 
 @test "two services share a host name by path, stripped or not" { two_services_by_path; }

@@ -61,6 +61,46 @@ stream_over_the_switch() {
 	assert_serves "version 2" "http://$H1_IP/" "$V"
 }
 
+# A web socket is a stream in both directions. curl of Debian 12 speaks none: a connection of bash's.
+socket_open() { # FILE: gets all that comes; SOCKET is for sending, SOCKET_PID ends with the connection
+	exec {SOCKET}<>"/dev/tcp/$H1_IP/80"
+	printf '%s\r\n' "GET /live HTTP/1.1" "Host: $V" "Connection: Upgrade" "Upgrade: websocket" \
+		"Sec-WebSocket-Version: 13" "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==" "" >&"$SOCKET"
+	timeout 120 cat <&"$SOCKET" >"$1" 3>&- &
+	SOCKET_PID=$!
+	eventually 20 grep -qa "tick 3" "$1"
+	# What RFC 6455, 1.3, says for this key.
+	grep -qai '^sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=' "$1"
+}
+
+websocket_over_the_switch() {
+	local out=$BATS_TEST_TMPDIR/socket
+	cc -O1 -static -pthread -s -o "$APP/websocket" "$E2E_SUPPORT/websocket.c"
+	manifest_edit 's|^    hosts: .*|&\n    cmd: /app/websocket|'
+	manifest_add 'drain_timeout: 4'
+	app_commit "Web sockets"
+	deploy_ok push
+	socket_open "$out"
+	app_commit "Version 2" version.txt="version 2"
+	deploy_start push
+	deploy_await "h1 .*draining"
+	assert_equal "$(body)" "version 2" "what new requests get meanwhile"
+	# Text, five bytes, masked with zeros.
+	printf '\x81\x85\0\0\0\0hello' >&"$SOCKET"
+	eventually 3 grep -qa "version 1 heard hello" "$out" || { deploy_show push >&2 && fail "$(tail -c 300 "$out" | cat -v)"; }
+	deploy_wait
+	assert_equal "$DEPLOY_STATUS" 0 "status of the push"
+	assert_stderr "1 request.s. were still in flight after 4 s"
+	exec {SOCKET}>&-
+	wait "$SOCKET_PID" || fail "it did not end"
+	# The application's goodbye came through: a close frame, 1001 (going away).
+	assert_equal "$(tail -c 4 "$out" | od -An -tx1)" " 88 02 03 e9" "its end"
+	socket_open "$out.again"
+	exec {SOCKET}>&-
+	grep -qa "version 2 tick 0" "$out.again"
+	kill "$SOCKET_PID"
+}
+
 # The application of another service on h1, in $OTHER.
 other_app() { # NAME OPTION...
 	OTHER=$BATS_TEST_TMPDIR/$1
