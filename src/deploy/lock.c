@@ -30,9 +30,10 @@ struct lock {
 	pthread_t beater;
 	bool beating;
 	int stop_fd;
-	pthread_mutex_t mutex; /* guards what follows */
-	int64_t last_beat_ms;  /* boot_ms() */
-	int64_t last_try_ms;   /* the same, of a beat that lock_check() made */
+	pthread_mutex_t asking; /* held while a beat of lock_check() is under way; before mutex */
+	pthread_mutex_t mutex;  /* guards what follows */
+	int64_t last_beat_ms;   /* boot_ms() */
+	int64_t last_try_ms;    /* the same, of a beat that lock_check() made */
 	bool lost;
 	char lost_to[256];
 };
@@ -91,7 +92,8 @@ static int try_acquire(const struct lock_request *req, struct lock *l, struct sf
 		*req->watch_size = watched->status == SFTP_OK ? watched->attrs.size : 0;
 	}
 	/* The folder goes with the last thing in it, perhaps at this very moment: try again. */
-	bool vanished = dir->status == SFTP_NOENT || written->status == SFTP_NOENT;
+	bool vanished = dir->status == SFTP_NOENT ||
+			(dir->status == SFTP_OK && written->status == SFTP_NOENT);
 	if (result == 0 && !vanished && (dir->status != SFTP_OK || written->status != SFTP_OK)) {
 		*err = dir->status != SFTP_OK ? dir->error : written->error;
 		result = -1;
@@ -272,6 +274,7 @@ static void lock_free(struct lock *l)
 		close(l->stop_fd);
 	}
 	pthread_mutex_destroy(&l->mutex);
+	pthread_mutex_destroy(&l->asking);
 	strvec_fini(&l->stale);
 	free(l->dir);
 	free(l);
@@ -399,6 +402,7 @@ struct lock *lock_acquire(const struct lock_request *req, struct error *err)
 	l->dir = xstrdup(req->dir);
 	l->manual = req->manual;
 	l->stop_fd = eventfd(0, EFD_CLOEXEC);
+	pthread_mutex_init(&l->asking, NULL);
 	pthread_mutex_init(&l->mutex, NULL);
 	digest_random_hex(16, l->token);
 	if (acquire_or_wait(req, l, err) < 0) {
@@ -412,9 +416,13 @@ struct lock *lock_acquire(const struct lock_request *req, struct error *err)
 	return l;
 }
 
-/* A computer that slept has missed its beats: asks, before it thinks that all is lost or well. */
+/*
+ * A computer that slept has missed its beats: asks, before it thinks that all is lost or well.  The
+ * workers of all hosts come here at the same time: one asks, and the others wait for what it hears.
+ */
 static void beat_if_silent(struct lock *l)
 {
+	pthread_mutex_lock(&l->asking);
 	int64_t now = boot_ms();
 	pthread_mutex_lock(&l->mutex);
 	bool due = !l->manual && !l->lost && now - l->last_beat_ms > LOCK_DOUBT_MS &&
@@ -424,6 +432,7 @@ static void beat_if_silent(struct lock *l)
 	if (due) {
 		beat(l);
 	}
+	pthread_mutex_unlock(&l->asking);
 }
 
 bool lock_is_lost(struct lock *l)

@@ -170,6 +170,25 @@ owner_elsewhere() { # SECONDS
 	assert_equal "$(on h1 ls "$(state)" | grep -E 'lock|beat' || true)" "" "left over"
 }
 
+# All servers' workers come to the lock at once, and one of them asks whether it is still theirs.
+@test "an owner that slept goes on when nobody has taken its lock" {
+	local status=0
+	deploy_ok push
+	app_commit "Version 2" version.txt="version 2"
+	push_standing
+	kill -STOP "$HOLDER_PID"
+	sleep 17
+	# The answer takes its time.
+	testbed netem h1 300ms
+	touch "$GO"
+	kill -CONT "$HOLDER_PID"
+	wait "$HOLDER_JOB" || status=$?
+	testbed netem h1 off
+	deploy_show push >&2
+	assert_equal "$status" 0 "status of the push"
+	assert_serves "version 2" "http://$H2_IP/" "$VHOST"
+}
+
 @test "an owner whose lock was taken away stops before the switch" {
 	deploy_ok push
 	app_commit "Version 2" version.txt="version 2"
