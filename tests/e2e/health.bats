@@ -91,6 +91,24 @@ assert_nothing_moved() { # all hosts serve version 1 by the one container
 	assert_nothing_moved
 }
 
+@test "a health check that hangs ends with its own time-out, and the push with deploy_timeout" {
+	local begun check
+	deploy_ok push
+	manifest_add "deploy_timeout: 3"
+	# It is there, and never answers; it never ends; and Docker's own never ends.
+	for check in "{path: '/slow?ms=600000', timeout: 1}" "{cmd: sleep 600, timeout: 1}" "{docker: true}"; do
+		manifest_edit "s|healthcheck: .*|healthcheck: $check|"
+		printf 'FROM app-base:1\nCOPY . /app/\nHEALTHCHECK --interval=1s --timeout=600s CMD sleep 600\n' \
+			>"$APP/Dockerfile"
+		app_commit "Hang in $check" version.txt="version 2"
+		begun=$SECONDS
+		deploy_fails 6 push
+		[[ $((SECONDS - begun)) -le 30 ]] || fail "took $((SECONDS - begun)) s"
+		assert_stderr "not healthy within 3 s"
+		assert_nothing_moved
+	done
+}
+
 @test "an image that cannot start says why" {
 	deploy_ok push
 	manifest_edit 's/    hosts: \(.*\)/    hosts: \1\n    cmd: no-such-program/'

@@ -261,3 +261,54 @@ watch_ps() {
 	assert_containers h1 "^$SERVICE-web-$(app_version)" 0
 	testbed exec h2 sh -c 'docker rm -f $(docker ps -aq)'
 }
+
+# The Docker of a server that never saw a push.
+server_anew() { # HOST
+	docker_on "$1" ps -aq | xargs -r docker -H "$(testbed docker-host "$1")" rm -fv >/dev/null
+	docker_on "$1" network ls -q --no-trunc --filter 'name=^deploy$' |
+		xargs -r docker -H "$(testbed docker-host "$1")" network rm >/dev/null
+	testbed exec "$1" rm -rf /home/deploy/.deploy
+}
+
+# Docker 20.10 lets two clients make a network of one name at the same time, and then finds the
+# name ambiguous.
+@test "two services' first pushes to a server at once leave one network and one proxy" {
+	local go=$BATS_TEST_TMPDIR/go which
+	declare -A app job err
+	server_anew h1
+	for which in one two; do
+		app[$which]=$BATS_TEST_TMPDIR/$which/app
+		mkdir "$BATS_TEST_TMPDIR/$which"
+		APP=${app[$which]} app_repo --service "$which$BATS_TEST_NUMBER" h1
+		mkdir -p "${app[$which]}/.deploy/hooks"
+		printf '#!/bin/sh\necho standing\nwhile [ ! -e %s ]; do sleep 0.02; done\n' "$go" \
+			>"${app[$which]}/.deploy/hooks/pre-deploy"
+		chmod +x "${app[$which]}/.deploy/hooks/pre-deploy"
+	done
+	for which in one two; do
+		app_push_started "$which"
+		deploy_await standing
+	done
+	# Docker stands still until both have asked it for something: they go on side by side.
+	testbed exec h1 pkill -STOP -x dockerd
+	touch "$go"
+	for which in one two; do
+		eventually 20 grep -q "bringing the image" "${err[$which]}" || break
+	done
+	testbed exec h1 pkill -CONT -x dockerd
+	for which in one two; do
+		wait "${job[$which]}" || fail "push of $which:" "$(cat "${err[$which]}")"
+		assert_serves "version 1" "http://$H1_IP/" "$which$BATS_TEST_NUMBER.test"
+	done
+	assert_equal "$(docker_on h1 network ls --format '{{.Name}}' | grep -c '^deploy$')" 1 "networks"
+	assert_containers h1 '^deploy-proxy-' 1 running
+	for which in one two; do
+		(APP=${app[$which]} SERVICE=$which$BATS_TEST_NUMBER && deploy_ok remove -y && service_forget)
+	done
+}
+
+app_push_started() { # WHICH: into the caller's tables
+	local BATS_TEST_TMPDIR=$BATS_TEST_TMPDIR/$1 APP=${app[$1]}
+	deploy_start push
+	job[$1]=$DEPLOY_JOB err[$1]=$DEPLOY_STDERR
+}

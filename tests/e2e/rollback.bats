@@ -162,6 +162,24 @@ serves() { # N
 	serves 3
 }
 
+@test "docker system prune on a server before a rollback" {
+	push_version 1
+	local v1
+	v1=$(app_version)
+	push_version 2
+	# All that does not run, and all images that nothing runs of. The images of the bed come back.
+	docker_on h2 system prune -af >/dev/null
+	refute docker_on h2 image inspect "$SERVICE:$v1" >/dev/null 2>&1
+	traffic_start "version 1" "version 2"
+	deploy_ok rollback
+	traffic_stop
+	serves 1
+	assert_containers h2 "^$SERVICE-web-$v1$" 1 running
+	assert_equal "$(docker_on h1 inspect --format '{{.Image}}' "$SERVICE-web-$v1")" \
+		"$(docker_on h2 inspect --format '{{.Image}}' "$SERVICE-web-$v1")" "image"
+	testbed load h2 app-base:1
+}
+
 @test "a retired container comes back though its network was made anew by hand" {
 	push_version 1
 	push_version 2
