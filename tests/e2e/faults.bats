@@ -17,7 +17,7 @@
 # Left out, for falling short: power and dockerd in boot. When Docker 20.10 dies in the moment in which
 # it starts the proxy's container, it may come back with the ports mapped for a container that does
 # not run, and gives them to no other until it is restarted: nothing of its API takes them back.
-# A cut of 20 s: unfinished/faults_cut.bats, which has not passed yet and which tests/run leaves out.
+# A cut of 20 s: faults_cut.bats.
 
 setup_file() {
 	load ../support/helpers
