@@ -35,6 +35,8 @@ struct logs_request {
 	const struct docker_filters *labels;
 	/* Another number than 0 ends it. */
 	int (*line)(void *ctx, const struct logs_line *line);
+	/* What was kept back has to go out: no line comes for a while. NULL: nothing is kept. */
+	void (*flush)(void *ctx);
 	void *ctx;
 };
 

@@ -7,11 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WRITE_SIZE ((size_t)64 << 10)
+
 struct shown {
 	struct deployment *d;
 	const struct logs_options *options;
-	bool many; /* several containers: each line says whose it is */
-	struct str line;
+	bool many;                    /* several containers: each line says whose it is */
+	const char *host, *container; /* of the line before */
+	struct str prefix;            /* what each line of it has in front */
+	struct str text;              /* lines that wait to be written together */
 };
 
 static const char *color_of(const struct shown *s, const char *host)
@@ -34,6 +38,30 @@ static void show_json(struct shown *s, const struct logs_line *l)
 			l->is_err ? "stderr" : "stdout", "line", text ? text : json_string("?")));
 }
 
+/* Most lines come behind one of the same container. */
+static void say_whose(struct shown *s, const struct logs_line *l)
+{
+	if (l->host == s->host && l->container == s->container) {
+		return;
+	}
+	s->host = l->host;
+	s->container = l->container;
+	str_reset(&s->prefix);
+	if (s->many) {
+		str_addf(&s->prefix, "%s%s %s%s | ", color_of(s, l->host), l->host, l->container,
+			ui_style(s->d->ui, UI_PLAIN));
+	}
+}
+
+static void flush(void *ctx)
+{
+	struct shown *s = ctx;
+	if (s->text.len > 0) {
+		ui_write(s->d->ui, str_c(&s->text), s->text.len);
+		str_reset(&s->text);
+	}
+}
+
 static int show_line(void *ctx, const struct logs_line *l)
 {
 	struct shown *s = ctx;
@@ -41,18 +69,17 @@ static int show_line(void *ctx, const struct logs_line *l)
 		show_json(s, l);
 		return 0;
 	}
-	str_reset(&s->line);
+	say_whose(s, l);
 	if (s->options->timestamps) {
-		str_addn(&s->line, l->time, l->time_len);
-		str_addc(&s->line, ' ');
+		str_addn(&s->text, l->time, l->time_len);
+		str_addc(&s->text, ' ');
 	}
-	if (s->many) {
-		str_addf(&s->line, "%s%s %s%s | ", color_of(s, l->host), l->host, l->container,
-			ui_style(s->d->ui, UI_PLAIN));
+	str_addn(&s->text, s->prefix.p, s->prefix.len);
+	str_addn(&s->text, l->text, l->len);
+	str_addc(&s->text, '\n');
+	if (s->text.len >= WRITE_SIZE) {
+		flush(s);
 	}
-	str_addn(&s->line, l->text, l->len);
-	str_addc(&s->line, '\n');
-	ui_write(s->d->ui, str_c(&s->line), s->line.len);
 	return 0;
 }
 
@@ -60,8 +87,11 @@ int logs_show(struct deployment *d, const struct logs_source *sources, size_t n,
 	const struct docker_filters *labels, bool many, const struct logs_options *options,
 	struct error *err)
 {
-	struct shown shown = {
-		.d = d, .options = options, .many = many, .line = STR_INIT(2 * LOGS_LINE_MAX)};
+	struct shown shown = {.d = d,
+		.options = options,
+		.many = many,
+		.prefix = STR_INIT(STR_MAX_LINE),
+		.text = STR_INIT(WRITE_SIZE + 2 * LOGS_LINE_MAX)};
 	struct logs_request req = {
 		.since = options->since,
 		.until = options->until,
@@ -70,10 +100,13 @@ int logs_show(struct deployment *d, const struct logs_source *sources, size_t n,
 		.follow = options->follow,
 		.labels = labels,
 		.line = show_line,
+		.flush = flush,
 		.ctx = &shown,
 	};
 	int result = logs_merge(sources, n, &req, err);
-	str_fini(&shown.line);
+	flush(&shown);
+	str_fini(&shown.prefix);
+	str_fini(&shown.text);
 	return result;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/logs.h"
 
+#include "log_stream.h"
+
 #include "docker/container.h"
 #include "docker/events.h"
 #include "util/cancel.h"
@@ -10,31 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK      65536
-#define STAMP_LEN  30   /* "2006-01-02T15:04:05.000000000Z": always nine digits, so text sorts */
-#define MAX_QUEUED 4096 /* lines of one source that wait; then it is not read */
-
-struct line {
-	char *text; /* stamp, blank, text */
-	size_t len;
-	int64_t arrived_ms;
-	bool is_err;
-};
-
-/* One container's log, being read. */
-struct stream {
-	struct host *host;
-	char *container, *name;
-	bool tty;
-	struct docker_stream *in; /* NULL: ended */
-	struct frames frames;
-	struct str partial[2];
-	struct line *lines; /* queue: lines[first .. count) */
-	size_t first, count, cap;
-	char last[STAMP_LEN + 1]; /* newest time stamp that was read */
-	char *again; /* it was started anew at this time, though its old log has not ended yet */
-};
-VEC_TYPE(stream_vec, struct stream *);
+VEC_TYPE(stream_vec, struct log_stream *);
 
 struct watch {
 	struct host *host;
@@ -43,105 +21,14 @@ struct watch {
 
 struct merge {
 	const struct logs_request *req;
-	struct stream_vec streams;
+	struct stream_vec streams, heap;
 	struct watch *watches;
 	size_t watches_len;
 	int stopped; /* what req->line returned */
 };
 
-static void stream_free(struct stream *s)
-{
-	docker_stream_close(s->in);
-	for (size_t i = s->first; i < s->count; i++) {
-		free(s->lines[i].text);
-	}
-	free(s->lines);
-	str_fini(&s->partial[0]);
-	str_fini(&s->partial[1]);
-	free(s->again);
-	free(s->container);
-	free(s->name);
-	free(s);
-}
-
-static void push_line(struct stream *s, bool is_err)
-{
-	struct str *p = &s->partial[is_err];
-	struct line line = {.len = p->len, .arrived_ms = clock_mono_ms(), .is_err = is_err};
-	/* A piece of a cut line has no stamp of its own. */
-	bool stamped = p->len > STAMP_LEN && p->p[STAMP_LEN - 1] == 'Z';
-	if (stamped) {
-		memcpy(s->last, p->p, STAMP_LEN);
-		line.text = str_take(p);
-	} else {
-		line.text = xasprintf("%-*s %s", STAMP_LEN, s->last, str_c(p));
-		line.len = strlen(line.text);
-		str_reset(p);
-	}
-	if (s->count == s->cap) {
-		if (s->first > 0) {
-			memmove(s->lines, s->lines + s->first,
-				(s->count - s->first) * sizeof(*s->lines));
-			s->count -= s->first;
-			s->first = 0;
-		} else {
-			s->cap = s->cap ? s->cap * 2 : 64;
-			s->lines = xrealloc(s->lines, s->cap * sizeof(*s->lines));
-		}
-	}
-	s->lines[s->count++] = line;
-}
-
-static int take(void *ctx, enum frames_stream kind, const void *data, size_t len)
-{
-	struct stream *s = ctx;
-	bool is_err = kind == FRAMES_STDERR;
-	const char *p = data;
-	while (len > 0) {
-		const char *newline = memchr(p, '\n', len);
-		size_t n = newline ? (size_t)(newline - p) : len;
-		if (s->partial[is_err].len + n >= LOGS_LINE_MAX) {
-			push_line(s, is_err);
-			n = n < LOGS_LINE_MAX / 2 ? n : LOGS_LINE_MAX / 2;
-			newline = NULL;
-		}
-		str_addn(&s->partial[is_err], p, n);
-		if (newline) {
-			push_line(s, is_err);
-			n++;
-		}
-		p += n;
-		len -= n;
-	}
-	return 0;
-}
-
-/* 1: something came; 0: nothing within timeout_ms; -1: it ended (s->in is closed then). */
-static int read_some(struct stream *s, int timeout_ms, struct error *err)
-{
-	char buf[CHUNK];
-	ssize_t n = docker_stream_read(s->in, buf, sizeof(buf), timeout_ms, err);
-	if (n == DOCKER_AGAIN) {
-		return 0;
-	}
-	if (n > 0 && frames_feed(&s->frames, buf, (size_t)n, take, s) == 0) {
-		return 1;
-	}
-	if (n > 0) {
-		error_set(err, ERROR_REMOTE, "the log of '%s' is garbled", s->name);
-	}
-	for (int i = 0; i < 2; i++) {
-		if (s->partial[i].len > 0) {
-			push_line(s, i == 1);
-		}
-	}
-	docker_stream_close(s->in);
-	s->in = NULL;
-	return -1;
-}
-
 static int open_stream(
-	struct merge *m, struct stream *s, const char *since, long tail, struct error *err)
+	struct merge *m, struct log_stream *s, const char *since, long tail, struct error *err)
 {
 	struct docker_logs_request req = {
 		.follow = m->req->follow,
@@ -153,100 +40,149 @@ static int open_stream(
 		.until = m->req->until,
 		.tty = s->tty,
 	};
-	frames_init(&s->frames, s->tty);
-	s->in = docker_container_logs_open(s->host->docker, s->container, &req, err);
-	return s->in ? 0 : -1;
+	struct docker_stream *in =
+		docker_container_logs_open(s->host->docker, s->container, &req, err);
+	if (!in) {
+		return -1;
+	}
+	log_stream_begin(s, in);
+	return 0;
 }
 
-static struct stream *add_stream(
+static struct log_stream *add_stream(
 	struct merge *m, struct host *host, const char *container, const char *name, bool tty)
 {
-	struct stream *s = xcalloc(1, sizeof(*s));
-	s->host = host;
-	s->container = xstrdup(container);
-	s->name = xstrdup(name);
-	s->tty = tty;
-	str_init(&s->partial[0], LOGS_LINE_MAX + CHUNK);
-	str_init(&s->partial[1], LOGS_LINE_MAX + CHUNK);
+	struct log_stream *s = log_stream_new(host, container, name, tty);
 	vec_push(&m->streams, s);
 	return s;
 }
 
-static void emit(struct merge *m, struct stream *s)
+static void emit(struct merge *m, struct log_stream *s)
 {
-	struct line *l = &s->lines[s->first++];
-	const char *text = l->len > STAMP_LEN ? l->text + STAMP_LEN + 1 : "";
+	const struct log_line *l = log_stream_head(s);
+	const char *stamp = log_stream_stamp(s);
 	struct logs_line line = {
 		.host = s->host->name,
 		.container = s->name,
-		.time = l->text,
-		.time_len = STAMP_LEN,
-		.text = text,
-		.len = l->len > STAMP_LEN ? l->len - STAMP_LEN - 1 : 0,
+		.time = stamp,
+		.time_len = LOG_STAMP_LEN,
+		.text = stamp + LOG_STAMP_LEN + 1,
+		.len = l->len - LOG_STAMP_LEN - 1,
 		.is_err = l->is_err,
 	};
 	if (!m->req->grep || memmem(line.text, line.len, m->req->grep, strlen(m->req->grep))) {
 		m->stopped = m->req->line(m->req->ctx, &line);
 	}
-	free(l->text);
-	if (s->first == s->count) {
-		s->first = s->count = 0;
+	log_stream_drop(s);
+}
+
+static void flush(const struct merge *m)
+{
+	if (m->req->flush) {
+		m->req->flush(m->req->ctx);
 	}
 }
 
-/* The stream whose first line is the oldest; NULL when none has one. */
-static struct stream *oldest(const struct merge *m)
+/* -- Those that have a line, as a heap: the oldest first -- */
+
+static bool is_older(const struct log_stream *a, const struct log_stream *b)
 {
-	struct stream *found = NULL;
+	return memcmp(log_stream_stamp(a), log_stream_stamp(b), LOG_STAMP_LEN) < 0;
+}
+
+static void sift_down(struct stream_vec *heap, size_t at)
+{
+	struct log_stream *moved = heap->p[at];
+	for (size_t child; (child = 2 * at + 1) < heap->len; at = child) {
+		if (child + 1 < heap->len && is_older(heap->p[child + 1], heap->p[child])) {
+			child++;
+		}
+		if (!is_older(heap->p[child], moved)) {
+			break;
+		}
+		heap->p[at] = heap->p[child];
+	}
+	heap->p[at] = moved;
+}
+
+static void gather(struct merge *m)
+{
+	m->heap.len = 0;
 	VEC_FOREACH (&m->streams, i) {
-		struct stream *s = m->streams.p[i];
-		if (s->first < s->count &&
-			(!found || memcmp(s->lines[s->first].text, found->lines[found->first].text,
-					   STAMP_LEN) < 0)) {
-			found = s;
+		if (!log_stream_empty(m->streams.p[i])) {
+			vec_push(&m->heap, m->streams.p[i]);
 		}
 	}
-	return found;
+	for (size_t i = m->heap.len / 2; i-- > 0;) {
+		sift_down(&m->heap, i);
+	}
+}
+
+/* The first one's next line is not the oldest any more, or it has none. */
+static void settle(struct stream_vec *heap)
+{
+	if (log_stream_empty(heap->p[0])) {
+		heap->p[0] = heap->p[--heap->len];
+	}
+	if (heap->len > 0) {
+		sift_down(heap, 0);
+	}
+}
+
+/* Until it has a line, or has ended. */
+static int await_line(const struct merge *m, struct log_stream *s, struct error *err)
+{
+	while (s->in && log_stream_empty(s)) {
+		int got = log_stream_read(s, 0, err);
+		if (got == 0) {
+			flush(m);
+			got = log_stream_read(s, -1, err);
+		}
+		if (got < 0 && err->kind != ERROR_NONE) {
+			return -1;
+		}
+	}
+	return 0;
 }
 
 /* Exact: a line goes out when every log that has not ended shows its next one. */
 static int merge_ended(struct merge *m, struct error *err)
 {
-	for (;;) {
-		VEC_FOREACH (&m->streams, i) {
-			struct stream *s = m->streams.p[i];
-			while (s->in && s->first == s->count) {
-				if (read_some(s, -1, err) < 0 && err->kind != ERROR_NONE) {
-					return -1;
-				}
-			}
-		}
-		struct stream *s = oldest(m);
-		if (!s) {
-			return 0;
-		}
-		emit(m, s);
-		if (m->stopped) {
-			return 0;
+	VEC_FOREACH (&m->streams, i) {
+		if (await_line(m, m->streams.p[i], err) < 0) {
+			return -1;
 		}
 	}
+	gather(m);
+	while (m->heap.len > 0 && !m->stopped) {
+		struct log_stream *s = m->heap.p[0];
+		emit(m, s);
+		if (await_line(m, s, err) < 0) {
+			return -1;
+		}
+		settle(&m->heap);
+	}
+	return 0;
 }
 
 /* -- Following -- */
 
-static void flush_older(struct merge *m, int64_t arrived_before_ms)
+static void emit_older(struct merge *m, int64_t arrived_before_ms)
 {
-	struct stream *s;
-	while (!m->stopped && (s = oldest(m)) != NULL &&
-		s->lines[s->first].arrived_ms <= arrived_before_ms) {
-		emit(m, s);
+	gather(m);
+	while (m->heap.len > 0 && !m->stopped &&
+		log_stream_head(m->heap.p[0])->arrived_ms <= arrived_before_ms) {
+		emit(m, m->heap.p[0]);
+		settle(&m->heap);
 	}
+	flush(m);
 }
 
-static struct stream *find(const struct merge *m, const struct host *host, const char *container)
+static struct log_stream *find(
+	const struct merge *m, const struct host *host, const char *container)
 {
 	VEC_FOREACH (&m->streams, i) {
-		struct stream *s = m->streams.p[i];
+		struct log_stream *s = m->streams.p[i];
 		if (s->host == host &&
 			(str_eq(s->container, container) || str_eq(s->name, container))) {
 			return s;
@@ -260,13 +196,14 @@ static struct stream *find(const struct merge *m, const struct host *host, const
  * first lines may be older than the daemon's event that tells of the start, so that is only for a
  * log of which nothing was read.
  */
-static int open_again(struct merge *m, struct stream *s, const char *started_at, struct error *err)
+static int open_again(
+	struct merge *m, struct log_stream *s, const char *started_at, struct error *err)
 {
 	int64_t ms = s->last[0] ? clock_parse_rfc3339(s->last) : -1;
 	if (ms < 0) {
 		return open_stream(m, s, started_at, -1, err);
 	}
-	long ns = strtol(s->last + STAMP_LEN - 10, NULL, 10) + 1;
+	long ns = strtol(s->last + LOG_STAMP_LEN - 10, NULL, 10) + 1;
 	CLEANUP_FREE char *since =
 		xasprintf("%lld.%09ld", (long long)(ms / 1000) + ns / 1000000000, ns % 1000000000);
 	return open_stream(m, s, since, -1, err);
@@ -276,7 +213,7 @@ static int open_again(struct merge *m, struct stream *s, const char *started_at,
 static int started(
 	struct merge *m, struct watch *w, const struct docker_event *e, struct error *err)
 {
-	struct stream *s = find(m, w->host, e->id);
+	struct log_stream *s = find(m, w->host, e->id);
 	s = s ? s : find(m, w->host, e->name);
 	CLEANUP_FREE char *since = xasprintf("%lld.%09lld", (long long)(e->time_ns / 1000000000),
 		(long long)(e->time_ns % 1000000000));
@@ -326,8 +263,8 @@ static int wait_for_any(struct merge *m, int timeout_ms)
 	struct pollfd *fds = xcalloc(m->streams.len + m->watches_len + 1, sizeof(*fds));
 	size_t n = 0;
 	VEC_FOREACH (&m->streams, i) {
-		struct stream *s = m->streams.p[i];
-		if (s->in && s->count - s->first < MAX_QUEUED) {
+		struct log_stream *s = m->streams.p[i];
+		if (s->in && !log_stream_full(s)) {
 			fds[n++] = (struct pollfd){docker_stream_fd(s->in), POLLIN, 0};
 		}
 	}
@@ -365,9 +302,9 @@ static int follow(struct merge *m, struct error *err)
 			return 0;
 		}
 		for (size_t i = 0; i < m->streams.len; i++) {
-			struct stream *s = m->streams.p[i];
-			while (s->in && s->count - s->first < MAX_QUEUED) {
-				int got = read_some(s, 0, err);
+			struct log_stream *s = m->streams.p[i];
+			while (s->in && !log_stream_full(s)) {
+				int got = log_stream_read(s, 0, err);
 				if (got < 0 && err->kind != ERROR_NONE) {
 					return -1;
 				}
@@ -386,7 +323,7 @@ static int follow(struct merge *m, struct error *err)
 		if (take_events(m, err) < 0) {
 			return -1;
 		}
-		flush_older(m, clock_mono_ms() - LOGS_WINDOW_MS);
+		emit_older(m, clock_mono_ms() - LOGS_WINDOW_MS);
 	}
 	return 0;
 }
@@ -412,7 +349,7 @@ int logs_merge(const struct logs_source *sources, size_t n, const struct logs_re
 	struct merge m = {.req = &own};
 	int result = req->follow ? watch_hosts(&m, sources, n, err) : 0;
 	for (size_t i = 0; result == 0 && i < n; i++) {
-		struct stream *s = add_stream(
+		struct log_stream *s = add_stream(
 			&m, sources[i].host, sources[i].container, sources[i].name, sources[i].tty);
 		result = open_stream(&m, s, since, req->tail, err);
 	}
@@ -424,9 +361,10 @@ int logs_merge(const struct logs_source *sources, size_t n, const struct logs_re
 		*err = (struct error){0};
 	}
 	VEC_FOREACH (&m.streams, i) {
-		stream_free(m.streams.p[i]);
+		log_stream_free(m.streams.p[i]);
 	}
 	vec_fini(&m.streams);
+	vec_fini(&m.heap);
 	for (size_t i = 0; i < m.watches_len; i++) {
 		docker_events_close(m.watches[i].events);
 	}

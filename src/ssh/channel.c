@@ -55,6 +55,7 @@ struct channel *ssh_channel_new(
 	c->ch = ch;
 	c->state = CHANNEL_RUN;
 	c->poll_at = -1;
+	c->window = SSH_WINDOW;
 	c->out.fd = out[0];
 	c->err.fd = err[0];
 	c->err.id = SSH_EXTENDED_DATA_STDERR;
@@ -83,12 +84,17 @@ void ssh_channel_add(struct ssh_session *s, struct channel *c)
 
 static void keep(struct buffer *b, const uint8_t *p, size_t len)
 {
-	if (b->p == NULL) {
-		b->p = xrealloc(NULL, SSH_CHUNK);
+	if (b->pos > b->len / 2) {
+		memmove(b->p, b->p + b->pos, b->len - b->pos);
+		b->len -= b->pos;
+		b->pos = 0;
 	}
-	memcpy(b->p, p, len);
-	b->pos = 0;
-	b->len = len;
+	if (b->len + len > b->cap) {
+		b->cap = b->len + len > 2 * b->cap ? b->len + len : 2 * b->cap;
+		b->p = xrealloc(b->p, b->cap);
+	}
+	memcpy(b->p + b->len, p, len);
+	b->len += len;
 }
 
 /* Gives bytes to the reader; returns how many it took. */
@@ -109,6 +115,11 @@ static size_t offer(struct stream *st, const uint8_t *p, size_t len)
 	return st->gone ? len : done;
 }
 
+static size_t held(const struct stream *st)
+{
+	return st->pending.len - st->pending.pos;
+}
+
 static void flush_pending(struct stream *st)
 {
 	struct buffer *b = &st->pending;
@@ -117,58 +128,89 @@ static void flush_pending(struct stream *st)
 		b->pos += offer(st, b->p + b->pos, b->len - b->pos);
 	}
 	if (b->pos == b->len) {
-		b->pos = b->len = 0;
+		free(b->p);
+		*b = (struct buffer){0};
 	}
 }
 
-/* From the channel to the reader, as long as it keeps up. */
+/* Whether a read lets the server send more (libssh2 does so by itself), though the reader is slow.
+ */
+static bool would_overfill(const struct channel *c, const struct stream *st)
+{
+	return held(st) >= c->window &&
+	       libssh2_channel_window_read_ex(c->ch, NULL, NULL) < SSH_READ + SSH_OPEN_WINDOW;
+}
+
+/*
+ * From the channel to the reader, and what it does not take yet to a buffer: each call of libssh2
+ * looks through the packets of all channels that wait in the session, so none is left there.  For
+ * the same reason no call is made in vain: a short read means that there is no more, and only a
+ * read of nothing may be the end.
+ */
 static int pull(struct ssh_session *s, struct channel *c, struct stream *st, int *code)
 {
-	size_t moved = 0;
-
 	flush_pending(st);
-	while (st->pending.len == 0) {
+	st->dry = false;
+	for (size_t moved = 0; !would_overfill(c, st);) {
 		if (moved >= SSH_PASS_BYTES) {
 			s->again = true;
 			break;
 		}
-		ssize_t n = libssh2_channel_read_ex(c->ch, st->id, (char *)s->bounce.p, SSH_CHUNK);
+		ssize_t n = libssh2_channel_read_ex(c->ch, st->id, (char *)s->bounce.p, SSH_READ);
 		if (n <= 0) {
 			*code = (int)n;
+			st->dry = n == 0;
 			return n < 0 && ssh_code_fatal((int)n) ? -1 : 0;
 		}
 		moved += (size_t)n;
 		c->received += (size_t)n;
-		size_t took = offer(st, s->bounce.p, (size_t)n);
+		size_t took = held(st) > 0 ? 0 : offer(st, s->bounce.p, (size_t)n);
 		if (took < (size_t)n) {
 			keep(&st->pending, s->bounce.p + took, (size_t)n - took);
+		}
+		if ((size_t)n < SSH_READ) {
+			s->again = true; /* the end may be behind it */
+			break;
 		}
 	}
 	return 0;
 }
 
 /*
- * A reader that keeps up gets a larger window: 2 MB are only 2 MB per round trip.  It may stop to
- * keep up later, when its neighbours are slower (merged logs): then a window's worth waits in
- * memory, so that all channels share what there is.
+ * How much may be under way or wait here: a reader that keeps up gets more step by step, as 256 KB
+ * are only 256 KB per round trip.  It may stop to keep up later, when its neighbours are slower
+ * (merged logs), so they share what there is.
  */
-static void widen(struct ssh_session *s, struct channel *c)
+static void widen(const struct ssh_session *s, struct channel *c)
 {
-	unsigned open = atomic_load(&s->open);
-	unsigned fast = open > 2 ? 2 * SSH_WINDOW_FAST / open : SSH_WINDOW_FAST;
+	unsigned busy = 0;
 
-	if (c->received < SSH_FAST_AFTER || c->out.pending.len > 0 || c->err.pending.len > 0) {
+	if (c->received < SSH_WINDOW || held(&c->out) + held(&c->err) > 0) {
 		return;
 	}
-	unsigned long window = libssh2_channel_window_read_ex(c->ch, NULL, NULL);
-	if (fast > SSH_WINDOW && window < fast / 2) {
-		(void)libssh2_channel_receive_window_adjust2(c->ch, fast - window, 1, NULL);
+	for (const struct channel *other = s->channels; other != NULL; other = other->next) {
+		busy += other->received >= SSH_WINDOW && !other->down_eof;
+	}
+	size_t share = SSH_WINDOW_FAST / busy;
+	share = c->received < share / 4 ? (size_t)c->received * 4 : share;
+	c->window = share > SSH_WINDOW ? share : SSH_WINDOW;
+}
+
+/* Lets the server send what there is room for; libssh2 itself does so for SSH_READ bytes only. */
+static void grant(const struct ssh_session *s, struct channel *c)
+{
+	widen(s, c);
+	size_t used =
+		libssh2_channel_window_read_ex(c->ch, NULL, NULL) + held(&c->out) + held(&c->err);
+	if (used < c->window / 2) {
+		(void)libssh2_channel_receive_window_adjust2(c->ch, c->window - used, 1, NULL);
 	}
 }
 
 static void finish_down(struct channel *c)
 {
-	if (c->out.pending.len > 0 || c->err.pending.len > 0 || !libssh2_channel_eof(c->ch)) {
+	if (c->out.pending.len > 0 || c->err.pending.len > 0 || !c->out.dry ||
+		!libssh2_channel_eof(c->ch)) {
 		return;
 	}
 	c->remote_eof = true;
@@ -190,7 +232,7 @@ static int pull_all(struct ssh_session *s, struct channel *c, int *code)
 	if (c->err.fd >= 0 && pull(s, c, &c->err, code) < 0) {
 		return -1;
 	}
-	widen(s, c);
+	grant(s, c);
 	finish_down(c);
 	return 0;
 }

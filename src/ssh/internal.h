@@ -24,11 +24,12 @@
 #define SSH_IDLE_PING_MS                                                                           \
 	5000 /* packets that come while no channel is open wait at most so long                    \
 	      */
-#define SSH_WINDOW      ((unsigned)2 << 20)  /* as OpenSSH */
-#define SSH_WINDOW_FAST ((unsigned)16 << 20) /* of a channel whose reader keeps up */
-#define SSH_FAST_AFTER  ((uint64_t)1 << 20)
+#define SSH_WINDOW      ((size_t)256 << 10) /* of a channel, see grant() in channel.c */
+#define SSH_WINDOW_FAST ((size_t)16 << 20)  /* of a channel whose reader keeps up */
 #define SSH_CHUNK       ((size_t)4 * 32700) /* libssh2 sends at most 32700 bytes in a packet */
 #define SSH_PASS_BYTES  ((size_t)1 << 20)   /* of one channel in one pass */
+#define SSH_READ        ((size_t)32 << 10)  /* one read of a channel */
+#define SSH_OPEN_WINDOW 32768               /* libssh2 keeps it and SSH_READ open by itself */
 #define SSH_PACKET      32768
 #define SSH_BACKLOG     128 /* connections to a listener that were not accepted yet */
 
@@ -98,8 +99,8 @@ struct ssh_listener {
 };
 
 struct buffer {
-	uint8_t *p; /* SSH_CHUNK bytes once used */
-	size_t pos, len;
+	uint8_t *p;
+	size_t pos, len, cap;
 };
 
 /* One stream from the channel to a descriptor. */
@@ -108,6 +109,7 @@ struct stream {
 	int id;                /* libssh2's stream: 0 or SSH_EXTENDED_DATA_STDERR */
 	struct buffer pending; /* read from the channel, not yet taken by the socket */
 	bool gone;             /* the reader closed: what comes is dropped */
+	bool dry;              /* the last read gave nothing, as at the end */
 };
 
 enum channel_state { CHANNEL_PTY, CHANNEL_START, CHANNEL_RUN, CHANNEL_CLOSING };
@@ -130,9 +132,9 @@ struct channel {
 	bool remote_closed;
 	bool hung_up; /* the user closed its end */
 	bool blocked; /* the server's window is full */
-	bool stalled; /* the reader did not keep up in this pass */
 	uint64_t received;
-	int poll_at; /* index in the poll set, or -1; err's follows */
+	size_t window; /* bytes that may be under way and wait here */
+	int poll_at;   /* index in the poll set, or -1; err's follows */
 };
 
 struct ssh_session {

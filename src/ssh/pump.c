@@ -235,8 +235,9 @@ static LIBSSH2_CHANNEL *try_open(struct ssh_session *s, const struct ssh_pending
 	};
 	const char *type = types[p->kind];
 
-	return libssh2_channel_open_ex(s->ls, type, (unsigned)strlen(type), SSH_WINDOW, SSH_PACKET,
-		p->message.len > 0 ? str_c(&p->message) : NULL, (unsigned)p->message.len);
+	return libssh2_channel_open_ex(s->ls, type, (unsigned)strlen(type), SSH_OPEN_WINDOW,
+		SSH_PACKET, p->message.len > 0 ? str_c(&p->message) : NULL,
+		(unsigned)p->message.len);
 }
 
 /* libssh2 keeps the state of an open in the session: one at a time. -1: broken, *code says how. */
@@ -617,7 +618,7 @@ void *ssh_pump(void *session)
 	int timeout = 0;
 	int code = 0;
 
-	s->bounce.p = xrealloc(NULL, SSH_CHUNK);
+	s->bounce.p = xrealloc(NULL, SSH_READ);
 	for (;;) {
 		take_requests(&pump);
 		if (step(s, &code) < 0) {
