@@ -50,10 +50,6 @@ static void build_kind(struct build *b, const struct node *n, struct config_acce
 		return;
 	}
 	a->backup.kind = (enum config_backup_kind)kind;
-	if (kind == CONFIG_BACKUP_MYSQL || kind == CONFIG_BACKUP_MARIADB) {
-		mistake(b, n, "kind: command, with mysqldump in 'command' and mysql in 'restore'",
-			"backups of kind '%s' are not supported yet", word);
-	}
 	if (kind == CONFIG_BACKUP_COMMAND && (!has(n, "command") || !has(n, "restore"))) {
 		mistake(b, n, "command: writes the backup to its output, restore: reads it",
 			"a backup by command needs 'command' and 'restore'");

@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# Backups of accessories, with a real PostgreSQL and a real Redis: nothing is lost, whatever fails.
+# Backups of accessories, with a real PostgreSQL, Redis and MariaDB: nothing is lost, whatever fails.
 
 setup_file() {
 	load ../support/helpers
 	bed_up 2
-	"$E2E_SUPPORT/../../deploy/support/image" postgres:15 redis:7
+	"$E2E_SUPPORT/../../deploy/support/image" postgres:15 redis:7 mariadb:10
 }
 
 teardown_file() { bed_down; }
@@ -31,6 +31,10 @@ postgres() { # LINE of backup:
 }
 
 sql() { deploy_ok accessory exec db -- psql -U postgres shop -qtAXc "$1" && cat "$DEPLOY_STDOUT"; }
+maria() {
+	deploy_ok accessory exec db -- sh -c 'MYSQL_PWD=$MARIADB_ROOT_PASSWORD mariadb --default-character-set=utf8mb4 -N -B shop -e "$0"' "$1" &&
+		cat "$DEPLOY_STDOUT"
+}
 newest() { testbed exec h2 sh -c "ls $DIR/db/*.data | tail -n 1"; }
 count() { testbed exec h2 sh -c "ls $DIR/db | grep -c '$1\$' || true"; }
 
@@ -363,4 +367,42 @@ scheduled() { # HOST: runs what cron would run
 	assert_stdout "is not running"
 	deploy_ok -y accessory remove files
 	assert_equal "$(testbed exec h1 su deploy -c "crontab -l" | grep -c "$SERVICE")" 0
+}
+
+@test "a backup of MariaDB is verified and restored with all that is in it, and a bad one touches nothing" {
+	manifest_add "accessories:" "  db:" "    image: mariadb:10" "    host: h2" \
+		"    env: {clear: {MARIADB_DATABASE: shop}, secret: [MARIADB_ROOT_PASSWORD]}" \
+		"    volumes: ['${SERVICE}_db:/var/lib/mysql']" "    backup: {schedule: daily}"
+	secrets_file MARIADB_ROOT_PASSWORD="sesame 'open"
+	deploy_ok accessory boot db
+	maria "create table t (n int primary key, x varchar(20)); create table child (n int, foreign key (n) references t (n));
+		insert into t select seq, 'é \\\\ x' from seq_1_to_1000; insert into child values (7);
+		create view v as select count(*) as c from t; create table log (n int);
+		create trigger tr after insert on t for each row insert into log values (new.n);
+		create function two() returns int deterministic return 2"
+	deploy_ok accessory backup db --verify
+	assert_stderr "verified: 3 tables, 1001 rows"
+	local good
+	good=$(basename "$(newest)" .data)
+	maria "insert into t values (2000, 'new'); drop view v; drop function two; create table later (n int);
+		create trigger other after insert on later for each row insert into log values (new.n)"
+	deploy_ok -y accessory restore db
+	assert_stderr "restored from .*: 3 tables, 1001 rows"
+	assert_equal "$(maria "select c, two(), (select count(*) from log), (select x from t where n = 7) from v")" $'1000\t2\t0\té \\\\ x'
+	maria "insert into t values (2001, 'again')"
+	assert_equal "$(maria "select n from log")" 2001
+	deploy_fails 1 accessory exec db -- sh -c "MYSQL_PWD=\$MARIADB_ROOT_PASSWORD mariadb shop -e 'insert into child values (5000)'"
+	assert_equal "$(maria "select count(*) from information_schema.schemata where schema_name like 'shop%'")" 1
+	# By schedule the same.
+	scheduled h2
+	deploy_ok -y accessory restore db "$(basename "$(newest)" .data)"
+	assert_stderr "restored from .*: 3 tables, 1003 rows"
+	# A backup that is whole, but no good: what is there stays, triggers and all.
+	testbed exec h2 sh -c "cd $DIR/db && echo 'insert into nowhere values (1);' >>$good.data &&
+		sed -i \"s/\\\"sha256\\\": *\\\"[0-9a-f]*\\\"/\\\"sha256\\\":\\\"\$(sha256sum <$good.data | cut -c1-64)\\\"/;
+			s/\\\"size\\\": *[0-9]*/\\\"size\\\":\$(wc -c <$good.data)/\" $good.json"
+	deploy_fails 5 -y accessory restore db "$good"
+	assert_stderr "nowhere"
+	maria "insert into t values (2002, 'still')"
+	assert_equal "$(maria "select max(n), (select count(*) from log) from t")" $'2002\t2'
 }
