@@ -107,17 +107,6 @@ struct config_builder {
 	struct config_mark mark;
 };
 
-struct config_registry {
-	bool enabled;         /* false: the image travels over SSH */
-	bool local;           /* Kamal's "localhost:PORT" was given; there is no need for it here */
-	const char *server;   /* "registry.example.com:5000"; NULL: Docker Hub */
-	const char *username; /* clear, or NULL when it is a secret */
-	const char *username_secret;
-	const char *password_secret;
-	struct config_mark username_mark, password_mark;
-	struct config_mark mark;
-};
-
 struct config_release {
 	const char *command;          /* or NULL; given to sh -c in the new image */
 	int timeout_ms;               /* default 10 min; of rollback_command too */

@@ -53,7 +53,8 @@ struct config_backup {
 struct config_accessory {
 	const char *name;      /* "db" */
 	const char *container; /* name of its container: `service:`, or "<service>-<name>" */
-	const char *image;
+	const char *image;     /* with the server of its own registry, when it has one */
+	struct config_registry registry; /* its own login; not enabled: the manifest's */
 	const char *family; /* "postgres", "mysql", "mariadb", "redis" by its image, or NULL */
 	struct config_hosts hosts; /* of host, hosts, role(s) or tag(s), each once */
 	const char *cmd;           /* NULL: the image's; words, no shell */

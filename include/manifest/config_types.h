@@ -68,3 +68,14 @@ struct config_logging {
 	const char *driver; /* or NULL */
 	struct strmap options;
 };
+
+struct config_registry {
+	bool enabled;         /* false: the image travels over SSH */
+	bool local;           /* Kamal's "localhost:PORT" was given; there is no need for it here */
+	const char *server;   /* "registry.example.com:5000"; NULL: Docker Hub */
+	const char *username; /* clear, or NULL when it is a secret */
+	const char *username_secret;
+	const char *password_secret;
+	struct config_mark username_mark, password_mark;
+	struct config_mark mark;
+};

@@ -177,7 +177,8 @@ static int bring(struct deployment *d, struct target *t, const struct config_acc
 		}
 	}
 	req.others = others;
-	int result = registry_auth_from_config(&d->config->registry, &d->secrets, &auth, err);
+	int result = registry_auth_from_config(
+		a->registry.enabled ? &a->registry : &d->config->registry, &d->secrets, &auth, err);
 	if (result == 0) {
 		result = bring_image(&req, id, err);
 	}

@@ -230,6 +230,13 @@ static void build_accessory(struct build *b, const struct node *key, const struc
 		b->c->service != NULL ? arena_printf(b->arena, "%s-%s", b->c->service, a.name)
 				      : a.name);
 	a.image = get_text(map, "image", "");
+	build_registry(b, node_get(map, "registry"), &a.registry);
+	if (a.registry.server != NULL && a.image[0] != '\0') {
+		size_t n = strlen(a.registry.server);
+		bool there = str_starts(a.image, a.registry.server) && a.image[n] == '/';
+		a.image = there ? a.image
+				: arena_printf(b->arena, "%s/%s", a.registry.server, a.image);
+	}
 	a.family = image_family(a.image);
 	build_places(b, key, map, &a);
 	a.cmd = get_text(map, "cmd", NULL);

@@ -223,28 +223,38 @@ static void image_name(struct build *b, const struct node *image)
 	}
 }
 
-void build_registry(struct build *b)
+/* Whose login: the manifest's, or an accessory's own. */
+void build_registry(struct build *b, const struct node *n, struct config_registry *out)
 {
-	const struct node *n = node_get(b->root, "registry");
-	struct config_registry *out = &b->c->registry;
 	const char *server = get_text(n, "server", NULL);
 
 	out->mark = mark_at(n);
+	if (!usable(n)) {
+		return;
+	}
+	out->enabled = true;
+	out->server = server;
+	if (server != NULL &&
+		(strcmp(server, "docker.io") == 0 || strcmp(server, "index.docker.io") == 0 ||
+			strcmp(server, "hub.docker.com") == 0)) {
+		out->server = NULL;
+	}
+	build_login(b, n, "username", &out->username, &out->username_secret, &out->username_mark);
+	build_login(b, n, "password", NULL, &out->password_secret, &out->password_mark);
+}
+
+static void build_own_registry(struct build *b)
+{
+	const struct node *n = node_get(b->root, "registry");
+	const char *server = get_text(n, "server", NULL);
+
 	if (usable(n) && server != NULL && str_starts(server, "localhost") &&
 		(server[9] == '\0' || server[9] == ':')) {
 		/* Kamal starts one there and tunnels it: here the image simply travels over SSH */
-		out->local = true;
-	} else if (usable(n)) {
-		out->enabled = true;
-		out->server = server;
-		if (server != NULL && (strcmp(server, "docker.io") == 0 ||
-					      strcmp(server, "index.docker.io") == 0 ||
-					      strcmp(server, "hub.docker.com") == 0)) {
-			out->server = NULL;
-		}
-		build_login(b, n, "username", &out->username, &out->username_secret,
-			&out->username_mark);
-		build_login(b, n, "password", NULL, &out->password_secret, &out->password_mark);
+		b->c->registry.mark = mark_at(n);
+		b->c->registry.local = true;
+	} else {
+		build_registry(b, n, &b->c->registry);
 	}
 	image_name(b, node_get(b->root, "image"));
 }
@@ -502,7 +512,7 @@ void build_root(struct build *b)
 	build_env(b, node_get(r, "env"), &c->env);
 	build_logging(b, node_get(r, "logging"), &c->logging);
 	check_minimum(b);
-	build_registry(b);
+	build_own_registry(b);
 	build_builder(b);
 	build_ssh(b);
 	build_env_tags(b);

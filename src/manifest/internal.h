@@ -114,6 +114,6 @@ void build_notify(struct build *b);
 void build_proxy(struct build *b, const struct node *proxy, struct config_proxy *out);
 void build_servers(struct build *b);
 void build_builder(struct build *b);
-void build_registry(struct build *b);
+void build_registry(struct build *b, const struct node *n, struct config_registry *out);
 void build_ssh(struct build *b);
 void build_root(struct build *b);

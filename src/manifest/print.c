@@ -304,7 +304,7 @@ static json_t *role_json(const struct config *c, const struct config_role *role)
 	return o;
 }
 
-static json_t *registry_json(const struct config_registry *r)
+json_t *print_registry(const struct config_registry *r)
 {
 	json_t *o = json_object();
 
@@ -453,7 +453,7 @@ json_t *config_to_json(const struct config *c)
 		json_object_set_new(o, "proxy", proxy_json(&c->proxy));
 	}
 	if (c->registry.enabled) {
-		put_new(o, "registry", registry_json(&c->registry));
+		put_new(o, "registry", print_registry(&c->registry));
 	}
 	put_new(o, "builder", builder_json(c));
 	put_accessories(o, c);

@@ -14,6 +14,7 @@ void put_env(json_t *o, const struct config_env *env);
 void put_options(json_t *o, const struct config_options *options);
 void put_logging(json_t *o, const struct config_logging *logging);
 void put_hosts(json_t *o, const struct config_hosts *hosts);
+json_t *print_registry(const struct config_registry *r);
 json_t *print_health(const struct config_health *h);
 /* The path below the root, as the manifest would name it. Borrowed of `path`. */
 const char *print_below(const struct config *c, const char *path);

@@ -100,6 +100,9 @@ static json_t *accessory_json(const struct config *c, const struct config_access
 	put_ms(o, "boot_timeout", a->boot_timeout_ms);
 	put_ms(o, "stop_timeout", a->stop_timeout_ms);
 	put_logging(o, &a->logging);
+	if (a->registry.enabled) {
+		put_new(o, "registry", print_registry(&a->registry));
+	}
 	if (a->backup.enabled) {
 		put_new(o, "backup", backup_json(c, &a->backup));
 	}

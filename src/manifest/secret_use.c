@@ -45,6 +45,13 @@ static void add_refs(
 	}
 }
 
+static void add_registry(struct config_secret_uses *out, const struct config_registry *r,
+	const char *username_key, const char *password_key)
+{
+	add(out, r->username_secret, username_key, r->username_mark);
+	add(out, r->password_secret, password_key, r->password_mark);
+}
+
 static void add_accessories(const struct config *c, struct config_secret_uses *out)
 {
 	VEC_FOREACH (&c->accessories, i) {
@@ -52,6 +59,8 @@ static void add_accessories(const struct config *c, struct config_secret_uses *o
 		const struct config_backup *b = &a->backup;
 
 		add_refs(out, &a->env.secret, "accessories.*.env.secret");
+		add_registry(out, &a->registry, "accessories.*.registry.username",
+			"accessories.*.registry.password");
 		add(out, b->s3_access_key_secret, "backup.s3.access_key", b->mark);
 		add(out, b->s3_secret_key_secret, "backup.s3.secret_key", b->mark);
 		add(out, b->key_secret, "backup.key", b->mark);
@@ -87,8 +96,7 @@ void config_secret_names(const struct config *c, struct config_secret_uses *out)
 	VEC_FOREACH (&c->secret_files, i) {
 		add(out, c->secret_files.p[i].from, "secret_files", c->secret_files.p[i].mark);
 	}
-	add(out, c->registry.username_secret, "registry.username", c->registry.username_mark);
-	add(out, c->registry.password_secret, "registry.password", c->registry.password_mark);
+	add_registry(out, &c->registry, "registry.username", "registry.password");
 	VEC_FOREACH (&c->builder.secrets, i) {
 		const char *name = c->builder.secrets.p[i];
 

@@ -78,6 +78,30 @@ env_of() { curl -s -m 5 "http://$H1_IP/env?name=$1"; }
 		fail "in a file there"
 }
 
+@test "an accessory's image is pulled with its own login, and the application's travels by SSH" {
+	"$E2E_ROOT/deploy/support/image" redis:7
+	docker tag redis:7 "$REGISTRY/acme/s-redis:7"
+	mkdir "$BATS_TEST_TMPDIR/docker"
+	jq -n --arg server "$REGISTRY" --arg auth "$(printf 'joe:%s' "$(password)" | base64 -w0)" \
+		'{auths: {($server): {auth: $auth}}}' >"$BATS_TEST_TMPDIR/docker/config.json"
+	DOCKER_CONFIG=$BATS_TEST_TMPDIR/docker docker push -q "$REGISTRY/acme/s-redis:7"
+	docker rmi "$REGISTRY/acme/s-redis:7" >/dev/null
+	manifest_add "accessories:" "  redis:" "    image: acme/s-redis:7" "    host: h1" \
+		"    registry: {server: \"$REGISTRY\", username: joe, password: [REDIS_REGISTRY_PASSWORD]}"
+	app_commit "Redis of our own"
+	deploy_fails 3 push
+	assert_stderr "REDIS_REGISTRY_PASSWORD"
+	secrets_file REDIS_REGISTRY_PASSWORD=wrong
+	deploy_fails 5 push
+	assert_stderr "unauthorized|denied|authentication required"
+	printf "REDIS_REGISTRY_PASSWORD='%s'\n" "$(password)" >"$APP/.deploy/secrets"
+	deploy_ok push
+	deploy_ok accessory exec redis redis-cli ping
+	assert_stdout PONG
+	assert_equal "$(docker_on h1 inspect -f '{{.Config.Image}}' "$S-redis")" "$REGISTRY/acme/s-redis:7"
+	deploy_run -y accessory remove --data redis
+}
+
 @test "a wrong password of the registry is told, and nothing moves" {
 	uses_registry wrong
 	deploy_fails 5 push
