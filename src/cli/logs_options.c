@@ -8,6 +8,8 @@ const struct cli_option cli_logs_options[] = {
 		"go on with what is written from now on", 0, 0, 0},
 	{"lines", 'n', CLI_NUMBER, offsetof(struct logs_options, tail), "N",
 		"only the last N lines of each container", -1, 0, LONG_MAX},
+	{"tail", 0, CLI_NUMBER, offsetof(struct logs_options, tail), "N", "the same as --lines", -1,
+		0, LONG_MAX},
 	{"since", 's', CLI_TEXT, offsetof(struct logs_options, since), "TIME",
 		"only lines from then on", 0, 0, 0},
 	{"until", 0, CLI_TEXT, offsetof(struct logs_options, until), "TIME",

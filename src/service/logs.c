@@ -328,23 +328,32 @@ static int follow(struct merge *m, struct error *err)
 	return 0;
 }
 
-/* "10m" -> seconds since 1970; anything else as it is. The caller frees. */
-static char *absolute(const char *when)
+/* "10m" or a time -> seconds since 1970, which is all that Docker takes; NULL stays NULL. */
+static int absolute(const char *when, char **out, struct error *err)
 {
-	int64_t back = when ? docker_parse_duration(when) : -1;
-	if (back < 0 || !strpbrk(when, "smhd")) {
-		return xstrdup(when);
+	int64_t then = when ? clock_parse_rfc3339(when) : -1;
+	int64_t back = when && then < 0 ? docker_parse_duration(when) : -1;
+	*out = NULL;
+	if (when && then < 0 && (back < 0 || !strpbrk(when, "smhd"))) {
+		error_set(err, ERROR_USAGE, "'%.100s' is no time", when);
+		return error_hint(err, "an age (30s, 10m, 2h, 3d) or 2026-01-31T08:00:00Z");
 	}
-	int64_t then = clock_wall_ms() - back;
-	return xasprintf("%lld.%03lld", (long long)(then / 1000), (long long)(then % 1000));
+	if (when) {
+		then = then < 0 ? clock_wall_ms() - back : then;
+		*out = xasprintf("%lld.%03lld", (long long)(then / 1000), (long long)(then % 1000));
+	}
+	return 0;
 }
 
 int logs_merge(const struct logs_source *sources, size_t n, const struct logs_request *req,
 	struct error *err)
 {
-	CLEANUP_FREE char *since = absolute(req->since);
-	CLEANUP_FREE char *until = absolute(req->until);
+	CLEANUP_FREE char *since = NULL;
+	CLEANUP_FREE char *until = NULL;
 	struct logs_request own = *req;
+	if (absolute(req->since, &since, err) < 0 || absolute(req->until, &until, err) < 0) {
+		return -1;
+	}
 	own.until = until;
 	struct merge m = {.req = &own};
 	int result = req->follow ? watch_hosts(&m, sources, n, err) : 0;

@@ -69,33 +69,6 @@ serves() { # BODY: on both hosts
 	assert_serves "$1" "http://$H2_IP/" "$VHOST"
 }
 
-# answer_on_terminal ANSWER ARGS...: the tool on a terminal of its own, which types the answer.
-answer_on_terminal() {
-	local answer=$1
-	shift
-	DEPLOY_STATUS=0
-	(cd "$APP" && deploy_env timeout 120 python3 -c '
-import os, pty, sys
-answer, argv, seen = sys.argv[1].encode(), sys.argv[2:], b""
-pid, fd = pty.fork()
-if pid == 0:
-    os.execv(argv[0], argv)
-while True:
-    try:
-        data = os.read(fd, 4096)
-    except OSError:
-        break
-    if not data:
-        break
-    seen += data
-    if answer and b"[y/N]" in seen:
-        os.write(fd, answer + b"\n")
-        answer = b""
-sys.stdout.buffer.write(seen)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))' "$answer" "$DEPLOY_BIN" "$@") \
-		</dev/null >"$(e2e_tmp)/screen" 3>&- || DEPLOY_STATUS=$?
-}
-
 @test "--migrations takes the schema back in the image and env that are left, before the switch" {
 	deploy_ok push
 	assert_equal "$(schema)" 1,2
@@ -171,13 +144,12 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))' "$answer" "$DEPLOY_B
 
 @test "on a terminal it asks, and does what is answered" {
 	deploy_ok push
-	answer_on_terminal n rollback
+	deploy_on_terminal "expect Run the rollback command of release 2, 'migrate back'.*y/N" 'type n\r' -- rollback
 	assert_equal "$DEPLOY_STATUS" 0 status
-	grep -q "Run the rollback command of release 2, 'migrate back'" "$(e2e_tmp)/screen"
 	assert_equal "$(schema)" 1,2
 	serves "version 1"
 	deploy_ok rollback 2
-	answer_on_terminal y rollback 1
+	deploy_on_terminal 'expect y/N' 'type y\r' -- rollback 1
 	assert_equal "$DEPLOY_STATUS" 0 status
 	assert_equal "$(schema)" 1
 	serves "version 1"

@@ -241,6 +241,22 @@ deploy_start() {
 	fail "deploy $* did not start: $(cat "$DEPLOY_STDERR")"
 }
 
+# deploy_on_terminal STEP... -- ARGS...: on a terminal of its own (see on-terminal), whose screen
+# is $DEPLOY_STDOUT in the end.
+deploy_on_terminal() {
+	local steps=()
+	while [[ $1 != -- ]]; do
+		steps+=("$1")
+		shift
+	done
+	shift
+	deploy_files
+	DEPLOY_STATUS=0
+	: >"$DEPLOY_STDERR"
+	(cd "$APP" && deploy_env env -u NO_COLOR "$E2E_SUPPORT/on-terminal" "${steps[@]}" -- "$DEPLOY_BIN" "$@") \
+		</dev/null >"$DEPLOY_STDOUT" 2>&1 3>&- || DEPLOY_STATUS=$?
+}
+
 # e2e_descendant PID NAME: the pid itself or a descendant whose command is NAME.
 e2e_descendant() {
 	local child
