@@ -22,6 +22,8 @@ teardown() { proxy_teardown; }
 
 @test "switches under load lose no request on fresh connections" { switches_without_loss --close; }
 
+@test "six switches under 300 requests a second, half of them slow, lose none" { many_switches; }
+
 @test "a stream goes on over the switch, and ends with its container after drain_timeout" {
 	stream_over_the_switch
 }

@@ -40,6 +40,27 @@ switches_without_loss() {
 	assert_serves "version 2" "http://$H1_IP/" "$V"
 }
 
+# The same over six switches, half of the requests being slow, on both sorts of connections at once;
+# and a service may have the proxy's own name.
+many_switches() {
+	local n common
+	APP=$(e2e_tmp)/many app_repo --driver "$DRIVER" --service "$DRIVER" h1
+	APP=$(e2e_tmp)/many
+	deploy_ok push
+	common=(--host-header "$DRIVER.test" --rate 150 --path /:1 --path '/slow?ms=800:1'
+		--timeout 20000 "http://$H1_IP")
+	load_start --strict "${common[@]}"
+	TRAFFIC=("$LOAD_PID $LOAD_DIR")
+	load_start --close "${common[@]}"
+	TRAFFIC+=("$LOAD_PID $LOAD_DIR")
+	for n in 2 3 4; do
+		app_commit "Version $n" version.txt="version $n"
+		deploy_ok push
+		deploy_ok rollback
+	done
+	traffic_stop
+}
+
 # A stream is a request in flight on the old container: the switch does not touch it, the drain waits
 # for it, and when that is over the container ends it.
 stream_over_the_switch() {
