@@ -42,8 +42,9 @@ struct config_backup {
 	int keep_days;                          /* default 30; the newest is never deleted */
 	int timeout_ms;                         /* default 1 h */
 	enum config_backup_place place;
-	const char *to;     /* LOCAL: absolute folder; SSH: "[user@]host[:port]"; S3: bucket */
-	const char *folder; /* SSH: absolute folder; S3: prefix, may be "" */
+	const char *to; /* LOCAL: absolute folder; SSH: "[user@]host[:port]"; S3: bucket */
+	struct config_host server;           /* SSH: the same, split */
+	const char *folder;                  /* SSH: absolute folder; S3: prefix, may be "" */
 	const char *s3_endpoint, *s3_region; /* "https://host[:port]"; default AWS */
 	const char *s3_access_key_secret, *s3_secret_key_secret;
 	const char *key_secret; /* it is encrypted with this secret, or NULL */

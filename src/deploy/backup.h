@@ -24,9 +24,17 @@ const char *backup_kind_name(const struct config_accessory *a);
 
 /* -- backups.c -- */
 
-/* Where its backups of this target lie; *dir is the caller's, and lives as long as the store. */
-struct store backup_store(
-	struct deployment *d, struct target *t, const struct config_accessory *a, char **dir);
+/* Where its backups of a target lie. */
+struct backup_place {
+	struct store store;
+	char *dir;
+	struct host *host; /* another server that was connected to for it, or NULL */
+};
+/* The keys have to be there (deployment_load_backup_secrets). */
+ERROR_CHECKED int backup_place_open(struct deployment *d, struct target *t,
+	const struct config_accessory *a, struct backup_place *p, struct error *err);
+void backup_place_close(struct backup_place *p);
+#define CLEANUP_BACKUP_PLACE __attribute__((cleanup(backup_place_close)))
 
 /*
  * Under the lock: checks the backup, backs up what is there (`safety`), restores, counts, and tells

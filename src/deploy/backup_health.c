@@ -22,10 +22,12 @@ void backup_health_fini(struct backup_health *h)
 static int read_newest(struct deployment *d, struct target *t, const struct config_accessory *a,
 	struct backup_health *h, struct error *err)
 {
-	CLEANUP_FREE char *dir = NULL;
+	CLEANUP_BACKUP_PLACE struct backup_place p = {0};
 	struct backup_infos all = {0};
-	struct store s = backup_store(d, t, a, &dir);
-	int result = store_list(&s, &all, err);
+	if (backup_place_open(d, t, a, &p, err) < 0) {
+		return -1;
+	}
+	int result = store_list(&p.store, &all, err);
 	if (result == 0 && all.len > 0) {
 		h->any = true;
 		h->newest = all.p[all.len - 1];

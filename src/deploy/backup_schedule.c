@@ -62,11 +62,28 @@ static void add_setting(struct str *s, const char *name, const char *value)
 	str_addc(s, '\n');
 }
 
+/* Another server, and the folder there, quoted for the shell there. */
+static void add_elsewhere(struct str *s, const struct deployment *d, const struct target *t,
+	const struct config_accessory *a)
+{
+	CLEANUP_STR struct str folder = STR_INIT(STR_MAX_LINE);
+	CLEANUP_FREE char *key = names_service_key(d->config);
+	CLEANUP_FREE char *path =
+		xasprintf("%s/%s/%s/%s", a->backup.folder, key, a->name, t->address->name);
+	const struct config_host *to = &a->backup.server;
+	const char *user = to->user ? to->user : d->config->ssh.user;
+	CLEANUP_FREE char *whom = user ? xasprintf("%s@%s", user, to->name) : xstrdup(to->name);
+	CLEANUP_FREE char *port = to->port ? xasprintf("%d", to->port) : xstrdup("");
+	ssh_quote(&folder, path);
+	add_setting(s, "to", whom);
+	add_setting(s, "port", port);
+	add_setting(s, "folder", str_c(&folder));
+}
+
 /* What the script knows of it; not what it has of the key. */
 static char *settings(
 	const struct deployment *d, const struct target *t, const struct config_accessory *a)
 {
-	(void)d;
 	struct str s = STR_INIT(STR_MAX_LINE);
 	CLEANUP_JSON json_t *info = json_pack("{s:s, s:s, s:s, s:s, s:s}", "accessory", a->name,
 		"host", t->address->name, "kind", backup_kind_name(a), "image", a->image, "note",
@@ -82,6 +99,9 @@ static char *settings(
 	add_setting(&s, "info", inside);
 	add_setting(&s, "keep", keep);
 	add_setting(&s, "seconds", seconds);
+	if (a->backup.place == CONFIG_BACKUP_SSH) {
+		add_elsewhere(&s, d, t, a);
+	}
 	return str_take(&s);
 }
 
@@ -186,6 +206,34 @@ static int check_tools(struct target *t, const struct config_accessory *a, struc
 	return 0;
 }
 
+/* Can the server log in to where its backups go, with nobody there?  The script itself tries. */
+static int check_elsewhere(
+	struct deployment *d, struct target *t, const struct config_accessory *a, struct error *err)
+{
+	CLEANUP_STR struct str command = STR_INIT(STR_MAX_LINE);
+	CLEANUP_STR struct str said = STR_INIT(STR_MAX_LINE);
+	CLEANUP_FREE char *path = script_path(d, t);
+	int status = 0;
+	if (a->backup.place != CONFIG_BACKUP_SSH) {
+		return 0;
+	}
+	ssh_quote(&command, path);
+	str_addf(&command, " %s check", a->name);
+	if (ssh_run(t->host->ssh, str_c(&command), NULL, 0, NULL, &said, FILES_MS, &status, err) <
+		0) {
+		return -1;
+	}
+	if (status != 0) {
+		error_set(err, ERROR_REMOTE, "the server itself cannot write to '%s'",
+			a->backup.server.name);
+		(void)error_detail(err, str_c(&said), said.len);
+		return error_hint(err,
+			"its login needs a key (ssh-keygen) that is allowed there "
+			"(authorized_keys), and the host key of there in its known_hosts");
+	}
+	return 0;
+}
+
 static int install(
 	struct deployment *d, struct target *t, const struct config_accessory *a, struct error *err)
 {
@@ -215,7 +263,7 @@ static int install(
 		result = sftp_check(b, err);
 	}
 	sftp_batch_free(b);
-	return result;
+	return result == 0 ? check_elsewhere(d, t, a, err) : -1;
 }
 
 static int uninstall(struct deployment *d, struct target *t, const char *name, struct error *err)

@@ -96,9 +96,35 @@ static const char body[] =
 	"	done\n"
 	"}\n";
 
-/* Where backups go: put(), which takes "$part" and "$part.json", and prune(). */
-static const char to_server[] =
+/*
+ * Where backups go: put(), which takes "$part" and "$part.json", and prune(); with `to` another
+ * server, by the login that this one has there.
+ */
+static const char places[] =
+	"to=${to:-}\n"
+	"remote() {\n"
+	"	ssh -T -oBatchMode=yes -oStrictHostKeyChecking=yes -oConnectTimeout=20 "
+	"-oServerAliveInterval=15 ${port:+-p \"$port\"} \"$to\" \"umask 077; cd $folder && { $1; "
+	"}\" "
+	"8>&-\n"
+	"}\n"
 	"put() {\n"
+	"	if [ -n \"$to\" ]; then\n"
+	"		put_there\n"
+	"	else\n"
+	"		put_here\n"
+	"	fi\n"
+	"}\n"
+	"put_there() {\n"
+	"	there=$(remote \"cat >.part-$id && sync && sha256sum <.part-$id\" <\"$part\") ||\n"
+	"		die 'it could not be sent'\n"
+	"	[ \"${there%% *}\" = \"$sha\" ] || die 'what was written there is not what was "
+	"sent'\n"
+	"	remote \"mv .part-$id $id.data && cat >.part-j-$id && sync && mv .part-j-$id "
+	"$id.json\" "
+	"<\"$part.json\" || die 'it could not be put in place'\n"
+	"}\n"
+	"put_here() {\n"
 	"	mkdir -p \"$accessory\" && mv \"$part\" \"$accessory/$id.data\" &&\n"
 	"		cp \"$part.json\" \"$accessory/.part-$id\" && sync &&\n"
 	"		mv \"$accessory/.part-$id\" \"$accessory/$id.json\" &&\n"
@@ -106,11 +132,22 @@ static const char to_server[] =
 	"	rm -f \"$accessory/$id.json\" \"$accessory/$id.data\"\n"
 	"	die 'it could not be put in place'\n"
 	"}\n"
+	"in_place() {\n"
+	"	if [ -n \"$to\" ]; then\n"
+	"		remote \"$1\"\n"
+	"	else\n"
+	"		(cd \"$accessory\" && sh -c \"$1\")\n"
+	"	fi\n"
+	"}\n"
 	"prune() {\n"
-	"	(cd \"$accessory\" && ls | sed -n 's/\\.json$//p') | old | while read -r name; do\n"
-	"		rm -f \"$accessory/$name.json\" \"$accessory/$name.data\"\n"
-	"	done\n"
-	"}\n";
+	"	in_place ls >\"$part.list\" || die 'old ones could not be listed'\n"
+	"	sed -n 's/\\.json$//p' \"$part.list\" | old |\n"
+	"		in_place 'while read -r n; do rm -f \"$n.json\" \"$n.data\"; done'\n"
+	"}\n"
+	"if [ \"${2:-}\" = check ]; then\n"
+	"	[ -z \"$to\" ] || (f=$folder; folder=/; remote \"mkdir -p $f && test -w $f\")\n"
+	"	exit\n"
+	"fi\n";
 
 static const char tail[] =
 	"\n"
@@ -135,7 +172,7 @@ char *backup_schedule_script(const struct target *t)
 	struct str s = STR_INIT(STR_MAX_FILE);
 	str_addf(&s, head, docker_host);
 	str_add(&s, body);
-	str_add(&s, to_server);
+	str_add(&s, places);
 	str_add(&s, tail);
 	return str_take(&s);
 }

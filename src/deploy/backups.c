@@ -14,19 +14,6 @@
 #define SHOWN_HEX   12 /* digits of a checksum in a table */
 #define SAFETY_NOTE "before the restore of "
 
-struct store backup_store(
-	struct deployment *d, struct target *t, const struct config_accessory *a, char **dir)
-{
-	CLEANUP_FREE char *key = names_service_key(d->config);
-	bool local = a->backup.place == CONFIG_BACKUP_LOCAL;
-	*dir = local ? xasprintf("%s/%s/%s/%s", a->backup.to, key, a->name, t->address->name)
-		     : xasprintf("%s/%s/backups/%s", HOST_STATE_DIR, key, a->name);
-	return (struct store){.host = local ? NULL : t->host,
-		.dir = *dir,
-		.key = a->backup.key_secret ? secret_map_get(&d->secrets, a->backup.key_secret)
-					    : NULL};
-}
-
 /* Accessories without `backup:` are left out of "all", and refused by name. */
 static int only_backed_up(struct deployment *d, const char *name, struct error *err)
 {
@@ -116,17 +103,17 @@ static int back_up(struct deployment *d, struct target *t, const struct config_a
 	struct backing_up *b, struct error *err)
 {
 	char size[16];
-	CLEANUP_FREE char *dir = NULL;
+	CLEANUP_BACKUP_PLACE struct backup_place p = {0};
 	CLEANUP_STR struct str count = STR_INIT(STR_MAX_LINE);
-	struct store s = backup_store(d, t, a, &dir);
 	struct backup_info info = {0};
 	if (accessory_settle(d, t, a, err) < 0 || is_running(t, a, err) < 0 ||
-		backup_take(d, t, a, &s, NULL, &info, err) < 0) {
+		backup_place_open(d, t, a, &p, err) < 0 ||
+		backup_take(d, t, a, &p.store, NULL, &info, err) < 0) {
 		return -1;
 	}
-	int result = b->verify ? verify(d, t, a, &s, &info, &count, err) : 0;
+	int result = b->verify ? verify(d, t, a, &p.store, &info, &count, err) : 0;
 	if (result == 0) {
-		result = prune(d, t, a, &s, err);
+		result = prune(d, t, a, &p.store, err);
 	}
 	bool verified = b->verify && result == 0;
 	ui_done(d->ui, t->host->name, "backup %s of %s: %s%s%s", info.id, a->name,
@@ -185,11 +172,13 @@ int operation_accessory_backup(
 static int list_one(struct deployment *d, struct target *t, const struct config_accessory *a,
 	struct ui_table *table, struct error *err)
 {
-	CLEANUP_FREE char *dir = NULL;
+	CLEANUP_BACKUP_PLACE struct backup_place p = {0};
 	struct backup_infos all = {0};
-	struct store s = backup_store(d, t, a, &dir);
-	if (store_list(&s, &all, err) < 0) {
-		return host_error(t->host, err);
+	if (backup_place_open(d, t, a, &p, err) < 0) {
+		return -1;
+	}
+	if (store_list(&p.store, &all, err) < 0) {
+		return host_error(p.host ? p.host : t->host, err);
 	}
 	for (size_t i = all.len; i-- > 0;) {
 		const struct backup_info *b = &all.p[i];
@@ -371,7 +360,7 @@ int operation_accessory_restore(struct deployment *d, const char *name,
 	const struct restore_options *options, struct error *err)
 {
 	struct backup_infos all = {0};
-	CLEANUP_FREE char *dir = NULL;
+	CLEANUP_BACKUP_PLACE struct backup_place p = {0};
 	if (only_backed_up(d, name, err) < 0) {
 		return -1;
 	}
@@ -380,11 +369,10 @@ int operation_accessory_restore(struct deployment *d, const char *name,
 	}
 	const struct config_accessory *a = d->accessories.p[0];
 	struct target *t = only_target(d, name, err);
-	if (!t || deployment_look(d, err) < 0) {
+	if (!t || deployment_look(d, err) < 0 || backup_place_open(d, t, a, &p, err) < 0) {
 		return -1;
 	}
-	struct store s = backup_store(d, t, a, &dir);
-	int result = store_list(&s, &all, err);
+	int result = store_list(&p.store, &all, err);
 	const struct backup_info *b =
 		result == 0 ? choose(&all, options->id, a->backup.key_secret, err) : NULL;
 	if (!b || confirm(d, t, a, b, !options->no_safety, err) < 0 ||
@@ -392,7 +380,7 @@ int operation_accessory_restore(struct deployment *d, const char *name,
 		backup_infos_fini(&all);
 		return -1;
 	}
-	result = backup_restore(d, t, a, &s, b, !options->no_safety, err);
+	result = backup_restore(d, t, a, &p.store, b, !options->no_safety, err);
 	if (result < 0) {
 		(void)error_wrap(err, "accessory '%s'", a->name);
 		(void)host_error(t->host, err);

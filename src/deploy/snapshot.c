@@ -8,15 +8,15 @@
 static int take(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
 {
 	char size[16];
-	CLEANUP_FREE char *dir = NULL;
+	CLEANUP_BACKUP_PLACE struct backup_place place = {0};
 	if (s->kind != STEP_SNAPSHOT) {
 		return 0;
 	}
 	struct backup_info info = {0};
-	struct store store = backup_store(r->d, t, s->accessory, &dir);
 	CLEANUP_FREE char *note = xasprintf("before release %ld", r->release.number);
 	CLEANUP_FREE char *where = xasprintf("%s@%s", s->name, t->address->name);
-	if (backup_take(r->d, t, s->accessory, &store, note, &info, err) < 0) {
+	if (backup_place_open(r->d, t, s->accessory, &place, err) < 0 ||
+		backup_take(r->d, t, s->accessory, &place.store, note, &info, err) < 0) {
 		return error_wrap(err, "snapshot of accessory '%s'", s->name);
 	}
 	strmap_set(&run_target_of(r, t)->snapshots, where, info.id);

@@ -49,10 +49,12 @@ static int find_place(
 static int find_backup(
 	struct deployment *d, const char *id, struct snapshot *out, struct error *err)
 {
-	CLEANUP_FREE char *dir = NULL;
+	CLEANUP_BACKUP_PLACE struct backup_place p = {0};
 	struct backup_infos all = {0};
-	struct store s = backup_store(d, out->target, out->accessory, &dir);
-	int result = store_list(&s, &all, err);
+	if (backup_place_open(d, out->target, out->accessory, &p, err) < 0) {
+		return -1;
+	}
+	int result = store_list(&p.store, &all, err);
 	bool found = false;
 	VEC_FOREACH (&all, i) {
 		if (result == 0 && str_eq(all.p[i].id, id)) {
@@ -65,7 +67,7 @@ static int find_backup(
 	if (result == 0 && !found) {
 		return error_set(err, ERROR_REMOTE, "snapshot '%s' is not there any more", id);
 	}
-	return result == 0 ? store_check(&s, &out->info, err) : -1;
+	return result == 0 ? store_check(&p.store, &out->info, err) : -1;
 }
 
 static int confirm(struct deployment *d, const struct release *r, struct error *err)
@@ -111,9 +113,10 @@ int snapshots_restore(struct deployment *d, const struct snapshots *all, struct 
 {
 	VEC_FOREACH (all, i) {
 		const struct snapshot *one = &all->p[i];
-		CLEANUP_FREE char *dir = NULL;
-		struct store s = backup_store(d, one->target, one->accessory, &dir);
-		if (backup_restore(d, one->target, one->accessory, &s, &one->info, true, err) < 0) {
+		CLEANUP_BACKUP_PLACE struct backup_place p = {0};
+		if (backup_place_open(d, one->target, one->accessory, &p, err) < 0 ||
+			backup_restore(d, one->target, one->accessory, &p.store, &one->info, true,
+				err) < 0) {
 			(void)error_wrap(err, "accessory '%s'", one->accessory->name);
 			return host_error(one->target->host, err);
 		}

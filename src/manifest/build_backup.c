@@ -82,8 +82,16 @@ static void build_to(struct build *b, const struct node *n, struct config_backup
 		out->to = arena_strndup(b->arena, rest, len);
 		out->folder = rest[len] != '\0' && out->place == CONFIG_BACKUP_S3 ? rest + len + 1
 										  : rest + len;
-		mistake(b, node_get(n, "to"), "to: server, or a folder here",
-			"backups to another server are not supported yet");
+		if (out->place == CONFIG_BACKUP_SSH) {
+			char *user = NULL, *host = NULL;
+
+			syntax_server_split(out->to, &user, &host, &out->server.port);
+			out->server.name = arena_strdup(b->arena, host);
+			out->server.user = arena_strdup(b->arena, user);
+			out->server.mark = mark_at(node_get(n, "to"));
+			free(host);
+			free(user);
+		}
 	}
 	if (out->place == CONFIG_BACKUP_LOCAL && out->schedule != NULL) {
 		mistake(b, node_get(n, "schedule"), "to: server, ssh://.. or s3://..",

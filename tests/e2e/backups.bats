@@ -406,3 +406,51 @@ scheduled() { # HOST: runs what cron would run
 	maria "insert into t values (2002, 'still')"
 	assert_equal "$(maria "select max(n), (select count(*) from log) from t")" $'2002\t2'
 }
+
+@test "backups go to another server by SSH, by hand and by schedule, and come back from it" {
+	secrets_file POSTGRES_PASSWORD=sesame-open BACKUP_KEY=a-long-key-of-backups
+	testbed exec h1 sh -c 'mkdir -p /srv/backups && chown deploy: /srv/backups'
+	manifest_add "accessories:" "  db:" "    image: postgres:15" "    host: h2" \
+		"    env: {clear: {POSTGRES_DB: shop}, secret: [POSTGRES_PASSWORD]}" \
+		"    volumes: ['${SERVICE}_db:/var/lib/postgresql/data']" \
+		"    backup: {to: 'ssh://h1/srv/backups', key: [BACKUP_KEY]}"
+	deploy_ok accessory boot db
+	sql "create table t as select generate_series(1, 1000) as n"
+	deploy_ok accessory backup db --verify
+	assert_stderr "verified: 1 tables, 1000 rows"
+	refute testbed exec h2 test -e "$DIR/db"
+	there=/srv/backups/$SERVICE/db/h2
+	assert_equal "$(testbed exec h1 sh -c "stat -c '%a %U' $there; stat -c %a $there/*.data")" $'700 deploy\n600'
+	sql "delete from t"
+	deploy_ok -y accessory restore db
+	assert_stderr "restored from .*: 1 tables, 1000 rows"
+	# A server that cannot log in there is told before cron fails every night.
+	manifest_edit "s/backup: {/backup: {schedule: daily, /"
+	deploy_fails 5 accessory boot db
+	assert_stderr "the server itself cannot write to 'h1'"
+	testbed exec h2 su deploy -c "test -e ~/.ssh/id_ed25519 || ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519"
+	testbed exec h2 cat /home/deploy/.ssh/id_ed25519.pub |
+		testbed exec h1 su deploy -c 'cat >>~/.ssh/authorized_keys'
+	testbed exec h2 sh -c "grep -q ' h1$' /etc/hosts || echo '$H1_IP h1' >>/etc/hosts"
+	testbed exec h2 su deploy -c "ssh-keyscan -t ed25519 h1 >~/.ssh/known_hosts 2>/dev/null"
+	deploy_ok accessory boot db
+	sql "insert into t values (0)"
+	testbed exec h1 sh -c "cd $there && rm -f *"
+	scheduled h2
+	deploy_ok status
+	assert_stdout "db .* 17 3 \\* \\* \\* .* 0"
+	sql "delete from t"
+	deploy_ok -y accessory restore db
+	assert_stderr "restored from .*: 1 tables, 1001 rows"
+	# It goes by its days there too.
+	testbed exec h1 sh -c "cd $there && for f in *; do mv \$f 20200101T000000Z-\${f#*-}; done"
+	scheduled h2
+	assert_equal "$(testbed exec h1 sh -c "ls $there/*.data | wc -l; ls $there | grep -c ^2020 || true")" $'1\n0'
+	# Over there is nobody.
+	testbed net-cut h1
+	refute scheduled h2
+	testbed net-restore h1
+	deploy_ok status
+	assert_stdout "the last run failed .*it could not be sent"
+	assert_equal "$(testbed exec h1 sh -c "ls $there/*.data | wc -l")" 1
+}
