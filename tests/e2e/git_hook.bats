@@ -39,8 +39,8 @@ git_server_up() {
 			-o PermitRootLogin=yes -o PidFile="$GIT_HOME/sshd.pid" -E "$GIT_HOME/log" && break
 	done
 	echo "$port" >"$GIT_HOME/port"
-	ssh-keyscan -p "$port" 127.0.0.1 >"$GIT_HOME/known_hosts" 2>/dev/null
-	eventually 10 test -s "$GIT_HOME/sshd.pid"
+	eventually 20 test -s "$GIT_HOME/sshd.pid"
+	ssh-keyscan -T 20 -p "$port" 127.0.0.1 >"$GIT_HOME/known_hosts" 2>/dev/null
 }
 
 hook_in() { # FOLDER ARG...
@@ -163,23 +163,23 @@ bare_up() {
 	# The first one stands until all are there.
 	mkdir -p "$APP/.deploy/hooks"
 	# shellcheck disable=SC2016 # the hook expands
-	printf '#!/bin/sh\nn=0\nwhile [ ! -e %s ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n + 1)); done\n' \
-		"$BATS_TEST_TMPDIR/go" >"$APP/.deploy/hooks/pre-deploy"
+	printf '#!/bin/sh\ntouch %s\nn=0\nwhile [ ! -e %s ] && [ $n -lt 900 ]; do sleep 0.1; n=$((n + 1)); done\n' \
+		"$BATS_TEST_TMPDIR/stands" "$BATS_TEST_TMPDIR/go" >"$APP/.deploy/hooks/pre-deploy"
 	chmod +x "$APP/.deploy/hooks/pre-deploy"
 	app_commit "Slow" version.txt="slow"
 	git_push origin HEAD:main &
 	local first=$! second third
-	eventually 20 grep -q "deploying" "$BATS_TEST_TMPDIR/pushed"
+	eventually 30 test -e "$BATS_TEST_TMPDIR/stands"
 	mv "$BATS_TEST_TMPDIR/pushed" "$BATS_TEST_TMPDIR/pushed.1"
 	app_commit "Version 2" version.txt="version 2"
 	git_push origin HEAD:main &
 	second=$!
-	eventually 20 grep -q "waiting for its end" "$BATS_TEST_TMPDIR/pushed"
+	eventually 30 grep -q "waiting for its end" "$BATS_TEST_TMPDIR/pushed"
 	mv "$BATS_TEST_TMPDIR/pushed" "$BATS_TEST_TMPDIR/pushed.2"
 	app_commit "Version 3" version.txt="version 3"
 	git_push origin HEAD:main &
 	third=$!
-	eventually 20 grep -q "waiting for its end" "$BATS_TEST_TMPDIR/pushed"
+	eventually 30 grep -q "waiting for its end" "$BATS_TEST_TMPDIR/pushed"
 	touch "$BATS_TEST_TMPDIR/go"
 	wait "$first" "$second" "$third"
 	OUT=$BATS_TEST_TMPDIR/pushed.1 said "is live"
