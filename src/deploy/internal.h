@@ -168,6 +168,8 @@ ERROR_CHECKED int deployment_load_backup_secrets(struct deployment *d, struct er
 
 /* Name -> digest keyed by the lock host's key: tells which secret changed, never its value. */
 void secrets_digests(const struct deployment *d, struct strmap *out);
+/* "secret TOKEN changed", compared with the live release; nothing where that is not known. */
+void secrets_changes(struct deployment *d, struct strvec *notes);
 
 /* -- notify.c -- */
 

@@ -7,29 +7,6 @@
 
 #include <stdlib.h>
 
-static void tell_secrets(struct deployment *d, struct plan *plan)
-{
-	const struct release *live = deployment_live(d);
-	if (!live || !d->targets[d->lock_target].seen.key_there) {
-		return;
-	}
-	struct strmap now = {0};
-	secrets_digests(d, &now);
-	VEC_FOREACH (&now, i) {
-		const char *before = strmap_get(&live->env_digests, now.p[i].key);
-		if (!before || !str_eq(before, now.p[i].value)) {
-			strvec_pushf(&plan->notes, "secret %s %s", now.p[i].key,
-				before ? "changed" : "is new");
-		}
-	}
-	for (size_t i = 0; i < live->env_digests.len; i++) {
-		if (!strmap_get(&now, live->env_digests.p[i].key)) {
-			strvec_pushf(&plan->notes, "secret %s is gone", live->env_digests.p[i].key);
-		}
-	}
-	strmap_fini(&now);
-}
-
 static int make_plan(struct deployment *d, const struct version *v, struct plan_hosts *hosts,
 	struct plan *plan, struct error *err)
 {
@@ -43,7 +20,7 @@ static int make_plan(struct deployment *d, const struct version *v, struct plan_
 	if (plan_mend(&req, plan, err) < 0) {
 		return -1;
 	}
-	tell_secrets(d, plan);
+	secrets_changes(d, &plan->notes);
 	return plan_release(&req, plan, err);
 }
 

@@ -208,12 +208,22 @@ int run_finish(struct run *r, int result, struct error *err)
 	return -1;
 }
 
+static void tell_secrets(struct deployment *d)
+{
+	CLEANUP_STRVEC struct strvec changes = {0};
+	secrets_changes(d, &changes);
+	VEC_FOREACH (&changes, i) {
+		ui_info(d->ui, NULL, "%s", changes.p[i]);
+	}
+}
+
 static int execute_push(struct deployment *d, struct builder *b, const struct plan *plan,
 	const struct plan_hosts *hosts, struct error *err)
 {
 	struct run run;
 	run_init(&run, d, plan, hosts);
 	describe_release(&run, b->version, "push");
+	tell_secrets(d);
 	secrets_digests(d, &run.release.env_digests);
 	run.auth = &b->auth;
 	int result = forced_strategy(&run, err);

@@ -198,3 +198,26 @@ void secrets_digests(const struct deployment *d, struct strmap *out)
 		strmap_set(out, d->secrets.p[i].name, hex);
 	}
 }
+
+void secrets_changes(struct deployment *d, struct strvec *notes)
+{
+	const struct release *live = deployment_live(d);
+	if (!live || !d->targets[d->lock_target].seen.key_there) {
+		return;
+	}
+	struct strmap now = {0};
+	secrets_digests(d, &now);
+	VEC_FOREACH (&now, i) {
+		const char *before = strmap_get(&live->env_digests, now.p[i].key);
+		if (!before || !str_eq(before, now.p[i].value)) {
+			strvec_pushf(
+				notes, "secret %s %s", now.p[i].key, before ? "changed" : "is new");
+		}
+	}
+	for (size_t i = 0; i < live->env_digests.len; i++) {
+		if (!strmap_get(&now, live->env_digests.p[i].key)) {
+			strvec_pushf(notes, "secret %s is gone", live->env_digests.p[i].key);
+		}
+	}
+	strmap_fini(&now);
+}
