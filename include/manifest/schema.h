@@ -45,6 +45,7 @@ struct schema {
 	enum schema_special special;
 	bool commas; /* a scalar is a list with commas */
 	bool unique; /* no two equal entries in a list */
+	bool single; /* a list is the name of one secret */
 	const struct schema_format *format;
 	const char *const *words; /* NULL-terminated */
 	int64_t min, max;

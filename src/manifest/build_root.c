@@ -175,8 +175,7 @@ static void build_login(struct build *b, const struct node *registry, const char
 		return;
 	}
 	if (n->kind == NODE_LIST) {
-		if (n->len != 1 || !usable(n->p[0].value)) {
-			mistake(b, n, NULL, "'registry.%s' has to name one secret", key);
+		if (!usable(n->p[0].value)) {
 			return;
 		}
 		*secret = n->p[0].value->text;

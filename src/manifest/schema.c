@@ -58,8 +58,6 @@ FORMAT(f_backup_to, "server, ssh://host/folder, s3://bucket or a folder", syntax
 #define TEXT(id, fmt) static const struct schema id = {.scalar = SCHEMA_TEXT, .format = &(fmt)}
 #define LIST(id, of)  static const struct schema id = {.items = &(of)}
 #define SET(id, of)   static const struct schema id = {.items = &(of), .unique = true}
-#define ONE_OR_LIST(id, fmt, of)                                                                   \
-	static const struct schema id = {.scalar = SCHEMA_TEXT, .format = &(fmt), .items = &(of)}
 #define WORDS(id, ...)                                                                             \
 	static const char *const id##_words[] = {__VA_ARGS__, NULL};                               \
 	static const struct schema id = {.scalar = SCHEMA_TEXT, .words = id##_words}
@@ -127,7 +125,8 @@ SET(hosts, host);
 SET(volumes, volume);
 SET(tags, tag);
 SET(secrets, secret);
-ONE_OR_LIST(one_secret, f_secret, secret);
+static const struct schema one_secret = {
+	.scalar = SCHEMA_TEXT, .format = &f_secret, .items = &secret, .single = true};
 SET(headers, header);
 SET(ips, ip);
 SET(ports, port_mapping);
@@ -138,7 +137,7 @@ static const struct schema prefix_list = {
 	.scalar = SCHEMA_TEXT, .format = &f_prefix, .commas = true};
 SET(prefixes, prefix);
 LIST(paths, path);
-ONE_OR_LIST(env_file, f_path, path);
+static const struct schema env_file = {.scalar = SCHEMA_TEXT, .format = &f_path, .items = &path};
 static const struct schema labels = {.values = &value, .names = &f_label};
 static const struct schema args = {.values = &value, .names = &f_env_name};
 static const struct schema options = {.special = SCHEMA_OPTIONS};
@@ -290,7 +289,8 @@ static const struct schema role = {.items = &host, .unique = true, .keys = role_
 static const struct schema servers = {
 	.items = &host, .unique = true, .values = &role, .names = &f_name};
 
-static const struct schema login = {.scalar = SCHEMA_TEXT, .format = &f_line, .items = &secret};
+static const struct schema login = {
+	.scalar = SCHEMA_TEXT, .format = &f_line, .items = &secret, .single = true};
 static const struct schema_key registry_keys[] = {
 	KEY("server", &registry_host, "Docker Hub", "Host and port of the registry."),
 	KEY("username", &login, NULL, "Login; a list with one name means a secret."),

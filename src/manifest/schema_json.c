@@ -160,6 +160,10 @@ static json_t *value_json(const struct schema *s)
 		if (s->unique) {
 			json_object_set_new(list, "uniqueItems", json_true());
 		}
+		if (s->single) {
+			json_object_set_new(list, "minItems", json_integer(1));
+			json_object_set_new(list, "maxItems", json_integer(1));
+		}
 		json_array_append_new(forms, list);
 	}
 	if (s->keys != NULL || s->values != NULL) {

@@ -49,6 +49,12 @@ static void refuse_later(struct validator *v, const struct node *at, const char 
 static void check_list(
 	struct validator *v, struct node *n, const struct schema *s, const struct path *p)
 {
+	if (s->single && n->len != 1) {
+		n->bad = true;
+		diagnostics_add(v->diags, DIAGNOSTIC_ERROR, &n->mark, NULL,
+			"'%s' has to name one secret", p->shown);
+		return;
+	}
 	for (size_t i = 0; i < n->len; i++) {
 		struct node *item = n->p[i].value;
 		struct path here;
