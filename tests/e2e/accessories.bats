@@ -58,6 +58,37 @@ id_of() { docker_on "$1" inspect -f '{{.Id}}' "$2"; }
 	docker_on h2 run --rm --network deploy postgres:15 ping -c 1 "$SERVICE-db" >/dev/null
 }
 
+@test "one accessory on several servers: each is booted, asked, followed and removed" {
+	manifest_add "accessories:" "  redis:" "    image: redis:7" "    hosts: [h1, h2]" \
+		"    files: [{local: redis.conf, remote: /etc/redis.conf, mode: '0644'}]" \
+		"    cmd: redis-server /etc/redis.conf" "    env: {clear: {LIMIT: 64mb}}"
+	app_commit "Two" "redis.conf=maxmemory \${LIMIT}"
+	deploy_ok push
+	assert_containers h1 "^$SERVICE-redis$" 1 running
+	assert_containers h2 "^$SERVICE-redis$" 1 running
+	deploy_ok accessory exec redis redis-cli config get maxmemory
+	assert_equal "$(grep -c 67108864 "$DEPLOY_STDOUT")" 2 hosts
+	assert_stdout "^h1.*67108864"
+	deploy_ok accessory exec -p redis -- redis-cli ping
+	assert_equal "$(grep -c PONG "$DEPLOY_STDOUT")" 1 hosts
+	deploy_ok accessory logs redis --tail 1
+	assert_stdout "^h1 $SERVICE-redis | "
+	assert_stdout "^h2 $SERVICE-redis | "
+	deploy_ok accessory details redis --json
+	assert_equal "$(jq -r 'select(.result == "accessory") | .host' "$DEPLOY_STDOUT" | sort | tr '\n' ' ')" "h1 h2 "
+	deploy_ok accessory stop redis
+	assert_containers h2 "^$SERVICE-redis$" 1 exited
+	deploy_ok accessory restart redis
+	assert_containers h2 "^$SERVICE-redis$" 1 running
+	# One that is gone on one of them is all that a push boots; the other is not touched.
+	local before
+	before=$(id_of h1 "$SERVICE-redis")
+	docker_on h2 rm -f "$SERVICE-redis" >/dev/null
+	deploy_ok push
+	assert_containers h2 "^$SERVICE-redis$" 1 running
+	assert_equal "$(id_of h1 "$SERVICE-redis")" "$before"
+}
+
 @test "a push never touches one that is there, and tells how it differs" {
 	with_redis
 	deploy_ok push

@@ -350,12 +350,53 @@ static void test_hosts_that_left(void **state)
 	history_fini(&b);
 }
 
+/* What ran survives the way to another copy, and tells how the schema stands. */
+static void test_schema(void **state)
+{
+	static const char begin_rollback[] =
+		"{\"event\":\"begin\",\"number\":3,\"id\":\"0000000000000003\",\"command\":"
+		"\"rollback\",\"version\":\"aaaa\",\"runs\":1,\"undoes\":2}\n";
+	struct history h, copy;
+	struct str lines = STR_INIT(STR_MAX_FILE);
+	(void)state;
+	parse(&h, BEGIN("1", "aaaa") END("1", "live")
+			  BEGIN("2", "bbbb") "{\"event\":\"end\",\"id\":\"0000000000000002\","
+					     "\"outcome\":\"live\","
+					     "\"ran\":{\"command\":\"migrate\",\"exit\":0,"
+					     "\"duration_ms\":1500}}\n");
+	assert_int_equal(history_schema(&h, &h.p[0]), SCHEMA_STAYED);
+	assert_int_equal(history_schema(&h, &h.p[1]), SCHEMA_MOVED);
+	/* A rollback that died may have taken it back. */
+	history_parse(&h, begin_rollback, strlen(begin_rollback));
+	history_parse(&h, END("3", "interrupted"), strlen(END("3", "interrupted")));
+	assert_int_equal(history_schema(&h, &h.p[1]), SCHEMA_PERHAPS);
+	history_init(&copy);
+	history_missing(&h, &copy, &lines);
+	history_parse(&copy, str_c(&lines), lines.len);
+	assert_int_equal(copy.len, 3);
+	assert_string_equal(copy.p[1].ran, "migrate");
+	assert_int_equal(copy.p[1].ran_status, 0);
+	assert_int_equal(copy.p[1].ran_ms, 1500);
+	assert_int_equal(copy.p[2].undoes, 2);
+	assert_int_equal(history_schema(&copy, &copy.p[1]), SCHEMA_PERHAPS);
+	char *text = release_ran_text(&copy.p[1]);
+	assert_string_equal(text, "release command 'migrate': exit code 0 after 1.5s");
+	free(text);
+	str_reset(&lines);
+	history_schema_text(&copy, 0, 9, 0, SCHEMA_MOVED, &lines);
+	assert_string_equal(str_c(&lines), "release 2 (perhaps: interrupted) ran 'migrate'");
+	str_fini(&lines);
+	history_fini(&copy);
+	history_fini(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_compaction_keeps_what_is_live),
 		cmocka_unit_test(test_missing_leaves_a_second_end_out),
 		cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_schema),
 		cmocka_unit_test(test_torn_and_garbage),
 		cmocka_unit_test(test_end_without_begin_is_skipped),
 		cmocka_unit_test(test_merge_and_missing),
