@@ -20,6 +20,8 @@ begin() {
 	to_be_had "$@"
 	bed_up 1 "$@"
 	service_repo "gen$BATS_TEST_NUMBER" --user "$user" h1
+	manifest_add "secret_files: {TOKEN: /run/secrets/token}"
+	secrets_file TOKEN=sesame-open
 }
 
 # core WAY OTHER: WAY is how the image travels by itself there, OTHER another that works when it is
@@ -120,6 +122,11 @@ logs_exec_and_status() {
 	assert_stdout '^version '
 	deploy_ok app exec --reuse -p -- cat version.txt
 	assert_stdout '^version 1$'
+	# The secret file came along with the rollback, and comes along into a fresh container.
+	deploy_ok app exec --reuse -p -- cat /run/secrets/token
+	assert_equal "$(cat "$DEPLOY_STDOUT")" sesame-open
+	deploy_ok app exec -p -- stat -c '%u %a' /run/secrets/token
+	assert_equal "$(cat "$DEPLOY_STDOUT")" "0 400"
 	deploy_fails 9 app exec -p -- sh -c 'exit 9'
 	deploy_fails 9 app exec --reuse -p -- sh -c 'exit 9'
 	deploy_ok status --json
