@@ -272,11 +272,11 @@ server_anew() { # HOST
 
 # Docker 20.10 lets two clients make a network of one name at the same time, and then finds the
 # name ambiguous.
-@test "two services' first pushes to a server at once leave one network and one proxy" {
+@test "the first pushes of four services to a server at once leave one network and one proxy" {
 	local go=$BATS_TEST_TMPDIR/go which
 	declare -A app job err
 	server_anew h1
-	for which in one two; do
+	for which in one two three four; do
 		app[$which]=$BATS_TEST_TMPDIR/$which/app
 		mkdir "$BATS_TEST_TMPDIR/$which"
 		APP=${app[$which]} app_repo --service "$which$BATS_TEST_NUMBER" h1
@@ -285,24 +285,24 @@ server_anew() { # HOST
 			>"${app[$which]}/.deploy/hooks/pre-deploy"
 		chmod +x "${app[$which]}/.deploy/hooks/pre-deploy"
 	done
-	for which in one two; do
+	for which in one two three four; do
 		app_push_started "$which"
 		deploy_await standing
 	done
-	# Docker stands still until both have asked it for something: they go on side by side.
+	# Docker stands still until all have asked it for something: they go on side by side.
 	testbed exec h1 pkill -STOP -x dockerd
 	touch "$go"
-	for which in one two; do
+	for which in one two three four; do
 		eventually 20 grep -q "bringing the image" "${err[$which]}" || break
 	done
 	testbed exec h1 pkill -CONT -x dockerd
-	for which in one two; do
+	for which in one two three four; do
 		wait "${job[$which]}" || fail "push of $which:" "$(cat "${err[$which]}")"
 		assert_serves "version 1" "http://$H1_IP/" "$which$BATS_TEST_NUMBER.test"
 	done
 	assert_equal "$(docker_on h1 network ls --format '{{.Name}}' | grep -c '^deploy$')" 1 "networks"
 	assert_containers h1 '^deploy-proxy-' 1 running
-	for which in one two; do
+	for which in one two three four; do
 		(APP=${app[$which]} SERVICE=$which$BATS_TEST_NUMBER && deploy_ok remove -y && service_forget)
 	done
 }
