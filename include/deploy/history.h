@@ -49,6 +49,7 @@ struct release {
 	char *subject;                   /* of the commit, or NULL */
 	char *performer;                 /* who: git's user.email, or user name */
 	char *operator_host;             /* from where */
+	char *lock_host;                 /* the server that its lock was on, or NULL */
 	int64_t started_ms, finished_ms; /* operator's clock; finished 0: no end on record */
 	char *image;                     /* reference */
 	char *image_id;                  /* or NULL before it is known */

@@ -56,6 +56,7 @@ struct lock_request {
 	const char *watch;
 	uint64_t *watch_size;
 	const atomic_bool *abandon; /* set: stop waiting (ERROR_INTERRUPTED); or NULL */
+	const struct lock *own; /* lock_await_free(): no hindrance, should it be there; or NULL */
 };
 
 /*

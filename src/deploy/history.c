@@ -46,6 +46,7 @@ void release_fini(struct release *r)
 	free(r->subject);
 	free(r->performer);
 	free(r->operator_host);
+	free(r->lock_host);
 	free(r->image);
 	free(r->image_id);
 	free(r->config_digest);
@@ -69,6 +70,7 @@ void release_copy(struct release *to, const struct release *from)
 	to->subject = xstrdup(from->subject);
 	to->performer = xstrdup(from->performer);
 	to->operator_host = xstrdup(from->operator_host);
+	to->lock_host = xstrdup(from->lock_host);
 	to->image = xstrdup(from->image);
 	to->image_id = xstrdup(from->image_id);
 	to->config_digest = xstrdup(from->config_digest);
@@ -245,6 +247,7 @@ static bool apply_begin(struct history *h, const json_t *j)
 	set_text(&r->subject, j, "subject");
 	set_text(&r->performer, j, "performer");
 	set_text(&r->operator_host, j, "operator_host");
+	set_text(&r->lock_host, j, "lock_host");
 	r->started_ms = time_of(j);
 	r->runs = (long)json_int_at(j, "runs", number);
 	r->replaced = (long)json_int_at(j, "replaced", 0);

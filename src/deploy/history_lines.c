@@ -54,6 +54,7 @@ static void put_begin_fields(json_t *j, const struct release *r)
 	put_text(j, "subject", r->subject);
 	put_text(j, "performer", r->performer);
 	put_text(j, "operator_host", r->operator_host);
+	put_text(j, "lock_host", r->lock_host);
 	put_text(j, "image", r->image);
 	put_text(j, "image_id", r->image_id);
 	put_text(j, "config_digest", r->config_digest);

@@ -366,6 +366,9 @@ int lock_await_free(const struct lock_request *req, struct error *err)
 	for (bool told = false;; told = true) {
 		struct lock_owner owner = {0};
 		int held = lock_read(req->host, req->dir, &owner, err);
+		if (held == 1 && req->own && str_eq(owner.token, req->own->token)) {
+			held = 0; /* the lock host by another name */
+		}
 		if (held == 1 && owner.dead) {
 			tell_dead(req, &owner);
 			held = take_away(req->host, req->dir, owner.token, err);

@@ -85,6 +85,7 @@ static void describe_release(struct run *r, const struct version *v, const char 
 	release->subject = xstrdup(v->subject);
 	release->performer = xstrdup(d->performer);
 	release->operator_host = xstrdup(d->operator_host);
+	release->lock_host = xstrdup(d->targets[d->lock_target].address->name);
 	release->image = names_image(d->config, v->version);
 	release->started_ms = clock_wall_ms();
 	release->replaced = live ? live->number : 0;

@@ -56,6 +56,7 @@ static void describe(
 	free(release->command);
 	free(release->performer);
 	free(release->operator_host);
+	free(release->lock_host);
 	free(release->error);
 	free(release->ran);
 	release->error = release->ran = NULL;
@@ -68,6 +69,7 @@ static void describe(
 	release->command = xstrdup("rollback");
 	release->performer = xstrdup(d->performer);
 	release->operator_host = xstrdup(d->operator_host);
+	release->lock_host = xstrdup(d->targets[d->lock_target].address->name);
 	release->started_ms = clock_wall_ms();
 	release->finished_ms = 0;
 	release->requests = release->failed_requests = -1;

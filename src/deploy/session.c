@@ -106,10 +106,74 @@ static int settle_other_lock(
 	return was < 0 ? -1 : 0;
 }
 
+/* Where the newest release had its lock, when that is none of the servers we have reached. */
+static const char *former_lock_host(const struct deployment *d)
+{
+	const char *name = d->history.len ? d->history.p[d->history.len - 1].lock_host : NULL;
+	for (size_t i = 0; name && i < d->n; i++) {
+		if (str_eq(d->targets[i].address->name, name)) {
+			return NULL;
+		}
+	}
+	return name;
+}
+
+/*
+ * The first host may have left the manifest altogether, while somebody with an older one still
+ * takes the lock there.  It may also be gone for good: then that is told, once, for the next
+ * release has its lock on ours.
+ */
+static int settle_former_lock(struct deployment *d, atomic_bool *waited, struct error *err)
+{
+	CLEANUP_FREE char *name = xstrdup(former_lock_host(d));
+	struct config_host address = {.name = name};
+	struct host_request at = {.name = name,
+		.address = &address,
+		.ssh = &d->config->ssh,
+		.key_data = &d->ssh_keys,
+		.fabric = deployment_fabric(d),
+		.ui = d->ui};
+	if (!name) {
+		return 0;
+	}
+	CLEANUP_FREE char *dir = names_state_dir(d->config);
+	struct host *h = host_connect(&at, err);
+	int was = -1;
+	bool reached = h && host_files(h, err) == 0;
+	if (reached) {
+		struct lock_request req = {.host = h,
+			.dir = dir,
+			.wait_s = d->lock_wait_s,
+			.abandon = &d->lock_abandon,
+			.own = d->lock};
+		was = lock_await_free(&req, err);
+		if (was < 0) {
+			(void)host_error(h, err);
+		}
+	} else if (err->kind != ERROR_INTERRUPTED) {
+		ui_warn(d->ui, name,
+			"it had the lock of the last release, and cannot be asked whether "
+			"somebody deploys with an older manifest: %s",
+			err->text);
+		*err = (struct error){0};
+		was = 0;
+	}
+	struct ssh_session *ssh = h ? h->ssh : NULL;
+	host_close(h);
+	if (ssh) {
+		ssh_fabric_release(deployment_fabric(d), ssh);
+	}
+	if (was > 0) {
+		atomic_store(waited, true);
+	}
+	return was < 0 ? -1 : 0;
+}
+
 static int settle_other_locks(struct deployment *d, struct error *err)
 {
 	atomic_bool waited = false;
-	if (deployment_each(d, settle_other_lock, &waited, err) < 0) {
+	if (deployment_each(d, settle_other_lock, &waited, err) < 0 ||
+		settle_former_lock(d, &waited, err) < 0) {
 		return -1;
 	}
 	if (atomic_load(&waited)) {

@@ -255,6 +255,48 @@ owner_elsewhere() { # SECONDS
 	done
 }
 
+# A clone whose manifest has these servers.
+clone_with_hosts() { # LIST
+	git clone -q "$APP" "$BATS_TEST_TMPDIR/clone"
+	sed -i "s/hosts: .*/hosts: [$1]/" "$BATS_TEST_TMPDIR/clone/deploy.yml"
+	git -C "$BATS_TEST_TMPDIR/clone" -c user.name=c -c user.email=c@sample.test commit -qam "Servers: $1"
+}
+
+@test "a first host that left the manifest altogether is asked for its lock once more" {
+	deploy_ok push
+	app_commit "Version 2" version.txt="version 2"
+	push_standing
+	clone_with_hosts h2
+	colleague deploy_fails 7 push
+	assert_stderr "host h1: locked by author@sample.test"
+	holder_ends 0
+	colleague deploy_ok push --force
+	assert_equal "$(on h1 ls "$(state)" | grep -E 'lock|beat' || true)" "" "left over on h1"
+	# The newest release had its lock on h2: nobody asks h1 any more.
+	testbed kill-sshd h1
+	colleague deploy_ok push --force
+	testbed start-sshd h1
+	refute_stderr "h1.*older manifest"
+}
+
+@test "a first host that is gone for good does not keep the next release back" {
+	deploy_ok push
+	clone_with_hosts h2
+	testbed kill-sshd h1
+	colleague deploy_ok push
+	testbed start-sshd h1
+	assert_stderr "h1.*had the lock of the last release, and cannot be asked"
+}
+
+@test "a first host under a new name does not wait for its own lock" {
+	deploy_ok push
+	sed -e 's/Host h1 /Host h1 renamed /' "$BED_SSH_CONFIG" >"$BATS_TEST_TMPDIR/ssh_config"
+	manifest_edit "s/\[h1, h2\]/[renamed, h2]/; s,$BED_SSH_CONFIG,$BATS_TEST_TMPDIR/ssh_config,"
+	app_commit "Another name" version.txt="version 2"
+	deploy_ok push
+	assert_serves "version 2" "http://$H1_IP/" "$VHOST"
+}
+
 @test "what killed owners left beside the lock goes with the next one (fake leftovers)" {
 	local token=0123456789abcdef0123456789abcdef
 	deploy_ok push

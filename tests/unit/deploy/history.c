@@ -123,6 +123,7 @@ static void test_lines_round_trip(void **state)
 		.version = strdup("v7"),
 		.subject = strdup("quotes \" and\nnewlines \\ and \xc3\xa9"),
 		.error = strdup("host h1: no"),
+		.lock_host = strdup("h2"),
 		.started_ms = 1767323045000,
 		.finished_ms = 1767323049000,
 		.requests = 10,
@@ -138,6 +139,7 @@ static void test_lines_round_trip(void **state)
 	assert_int_equal(again.len, 1);
 	assert_string_equal(again.p[0].subject, r.subject);
 	assert_string_equal(again.p[0].error, r.error);
+	assert_string_equal(again.p[0].lock_host, r.lock_host);
 	assert_string_equal(strmap_get(&again.p[0].hosts, "h1"), "ok");
 	assert_int_equal(again.p[0].requests, 10);
 	assert_int_equal(again.p[0].bytes_sent, 42);
