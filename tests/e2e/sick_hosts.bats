@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# Servers that are not as they should be: their clocks, their disks, their ports.
+# Servers that are not as they should be: their clocks, their disks, their ports, their proxy.
 
 setup_file() {
 	load ../support/helpers
@@ -178,4 +178,24 @@ full_at_the_record() { # HOST
 	docker_on h2 rm -f squatter
 	deploy_ok push
 	assert_both_serve "version 1"
+}
+
+@test "a proxy that is gone when the traffic moves ends the push, and who has switched goes back" {
+	deploy_ok push
+	at_hook post-app-boot docker -H "$(testbed docker-host h2)" rm -f deploy-proxy-caddy
+	app_commit "Version 2" version.txt="version 2"
+	TRAFFIC_HOSTS=$H1_IP traffic_start "version 1" "version 2" "version 3"
+	deploy_fails 5 push
+	assert_stderr "switch the traffic: host h2: connect to the proxy"
+	assert_stderr "release 1\\) keeps serving"
+	assert_serves "version 1" "http://$H1_IP/" "$VHOST"
+	assert_containers h1 "^$SERVICE" 1
+	no_hooks
+	app_commit "Version 3" version.txt="version 3"
+	deploy_ok push
+	traffic_stop
+	assert_both_serve "version 3"
+	assert_containers h1 "^$SERVICE" 2
+	assert_containers h2 "^$SERVICE" 2
+	assert_releases "1 live, 2 failed, 3 live"
 }
