@@ -16,6 +16,7 @@
 #include "docker/http.h"
 #include "host/host.h"
 #include "service/cipher.h"
+#include "service/s3.h"
 #include "util/digest.h"
 #include "util/error.h"
 
@@ -46,8 +47,10 @@ char *backup_info_signed(const struct backup_info *b);
 uint64_t backup_info_plain_size(const struct backup_info *b);
 
 struct store {
-	struct host *host;        /* NULL: this machine */
-	const char *dir;          /* on a server relative to the home, here absolute */
+	struct host *host;   /* NULL: this machine */
+	const struct s3 *s3; /* a bucket; what goes there, and comes from there, is spooled here */
+	const char
+		*dir; /* on a server relative to the home, here absolute; of a bucket the prefix */
 	const struct secret *key; /* encrypts what is written, opens what is encrypted; or NULL */
 };
 

@@ -28,6 +28,7 @@ const char *backup_kind_name(const struct config_accessory *a);
 struct backup_place {
 	struct store store;
 	char *dir;
+	struct s3 s3;
 	struct host *host; /* another server that was connected to for it, or NULL */
 };
 /* The keys have to be there (deployment_load_backup_secrets). */

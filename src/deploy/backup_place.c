@@ -46,8 +46,17 @@ int backup_place_open(struct deployment *d, struct target *t, const struct confi
 		}
 		p->store.host = p->host;
 		break;
-	case CONFIG_BACKUP_SERVER:
 	case CONFIG_BACKUP_S3:
+		p->dir = xasprintf("%s%s%s/%s/%s", a->backup.folder, *a->backup.folder ? "/" : "",
+			key, a->name, t->address->name);
+		p->s3 = (struct s3){.endpoint = a->backup.s3_endpoint,
+			.region = a->backup.s3_region,
+			.bucket = a->backup.to,
+			.access_key = secret_map_get(&d->secrets, a->backup.s3_access_key_secret),
+			.secret_key = secret_map_get(&d->secrets, a->backup.s3_secret_key_secret)};
+		p->store.s3 = &p->s3;
+		break;
+	case CONFIG_BACKUP_SERVER:
 		p->dir = xasprintf("%s/%s/backups/%s", HOST_STATE_DIR, key, a->name);
 		p->store.host = t->host;
 		break;

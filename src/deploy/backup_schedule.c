@@ -80,6 +80,25 @@ static void add_elsewhere(struct str *s, const struct deployment *d, const struc
 	add_setting(s, "folder", str_c(&folder));
 }
 
+static void add_bucket(struct str *s, const struct deployment *d, const struct target *t,
+	const struct config_accessory *a)
+{
+	const struct config_backup *b = &a->backup;
+	const struct s3 s3 = {.endpoint = b->s3_endpoint, .region = b->s3_region, .bucket = b->to};
+	CLEANUP_STR struct str folder = STR_INIT(STR_MAX_LINE);
+	CLEANUP_STR struct str prefix = STR_INIT(STR_MAX_LINE);
+	CLEANUP_FREE char *key = names_service_key(d->config);
+	CLEANUP_FREE char *path = xasprintf(
+		"%s%s%s/%s/%s", b->folder, *b->folder ? "/" : "", key, a->name, t->address->name);
+	CLEANUP_FREE char *url = s3_url(&s3, "");
+	s3_encode(&folder, path, true);
+	s3_encode(&prefix, path, false);
+	str_add(&prefix, "%2F");
+	add_setting(s, "bucket", url);
+	add_setting(s, "folder", str_c(&folder));
+	add_setting(s, "prefix", str_c(&prefix));
+}
+
 /* What the script knows of it; not what it has of the key. */
 static char *settings(
 	const struct deployment *d, const struct target *t, const struct config_accessory *a)
@@ -101,6 +120,8 @@ static char *settings(
 	add_setting(&s, "seconds", seconds);
 	if (a->backup.place == CONFIG_BACKUP_SSH) {
 		add_elsewhere(&s, d, t, a);
+	} else if (a->backup.place == CONFIG_BACKUP_S3) {
+		add_bucket(&s, d, t, a);
 	}
 	return str_take(&s);
 }
@@ -108,6 +129,40 @@ static char *settings(
 static const struct secret *key_of(const struct deployment *d, const struct config_accessory *a)
 {
 	return a->backup.key_secret ? secret_map_get(&d->secrets, a->backup.key_secret) : NULL;
+}
+
+/* The names of its secrets; how many. */
+static size_t secret_names(const struct config_accessory *a, const char *names[3])
+{
+	const struct config_backup *b = &a->backup;
+	const char *all[] = {b->key_secret, b->s3_access_key_secret, b->s3_secret_key_secret};
+	size_t n = 0;
+	for (size_t i = 0; i < 3; i++) {
+		if (all[i]) {
+			names[n++] = all[i];
+		}
+	}
+	return n;
+}
+
+/* What the secrets are, keyed; false when they were not loaded. */
+static bool digest_secrets(
+	const struct deployment *d, const struct config_accessory *a, char out[DIGEST_HEX_SIZE])
+{
+	CLEANUP_STR struct str all = STR_SECRET_INIT(STR_MAX_FILE);
+	const char *own = d->targets[d->lock_target].seen.key;
+	const char *names[3];
+	size_t n = secret_names(a, names);
+	for (size_t i = 0; i < n; i++) {
+		const struct secret *s = secret_map_get(&d->secrets, names[i]);
+		if (!s) {
+			return false;
+		}
+		str_addf(&all, "%zu ", secret_len(s));
+		str_addn(&all, secret_reveal(s), secret_len(s));
+	}
+	digest_hmac_hex(own, strlen(own), str_c(&all), all.len, out);
+	return true;
 }
 
 /* Without its end when a secret of it was not loaded. The caller frees. */
@@ -120,20 +175,16 @@ static char *wanted_line(
 	CLEANUP_FREE char *script = backup_schedule_script(t);
 	CLEANUP_FREE char *conf = settings(d, t, a);
 	CLEANUP_FREE char *dump = backup_dump_script(a);
-	const struct secret *key = key_of(d, a);
 	char hex[DIGEST_HEX_SIZE];
 	str_addf(&all, "%s\n%s\n%s", script, conf, dump);
 	digest_sha256_hex(str_c(&all), all.len, hex);
 	str_addf(&line, "%s ", a->backup.schedule);
 	ssh_quote(&line, path);
 	str_addf(&line, " %s %.*s", a->name, DIGEST_SHOWN, hex);
-	if (a->backup.key_secret) {
+	const char *names[3];
+	if (secret_names(a, names) > 0) {
 		str_addc(&line, '-');
-	}
-	if (key) {
-		const char *own = d->targets[d->lock_target].seen.key;
-		digest_hmac_hex(own, strlen(own), secret_reveal(key), secret_len(key), hex);
-		str_addf(&line, "%.*s", DIGEST_SHOWN, hex);
+		str_addf(&line, "%.*s", digest_secrets(d, a, hex) ? DIGEST_SHOWN : 0, hex);
 	}
 	return str_take(&line);
 }
@@ -146,8 +197,8 @@ bool backup_schedule_differs(
 		return a->backup.schedule || seen;
 	}
 	CLEANUP_FREE char *wanted = wanted_line(d, t, a);
-	bool whole = !a->backup.key_secret || key_of(d, a);
-	return whole ? !str_eq(seen, wanted) : !str_starts(seen, wanted);
+	char hex[DIGEST_HEX_SIZE];
+	return digest_secrets(d, a, hex) ? !str_eq(seen, wanted) : !str_starts(seen, wanted);
 }
 
 /* -- Setting it up -- */
@@ -188,22 +239,55 @@ static int add_key(struct sftp_batch *b, const struct deployment *d,
 }
 
 /* What the script needs there, beside what cron-run needs. */
-static int check_tools(struct target *t, const struct config_accessory *a, struct error *err)
+static int check_tool(struct target *t, const char *command, const char *tool, struct error *err)
 {
 	int status = 0;
-	if (!a->backup.key_secret) {
-		return 0;
-	}
-	if (ssh_run(t->host->ssh, "openssl enc -list 2>&1 | grep -q aes-256-ctr", NULL, 0, NULL,
-		    NULL, FILES_MS, &status, err) < 0) {
+	if (ssh_run(t->host->ssh, command, NULL, 0, NULL, NULL, FILES_MS, &status, err) < 0) {
 		return -1;
 	}
 	if (status != 0) {
-		error_set(err, ERROR_REMOTE,
-			"there is no openssl to encrypt the scheduled backups of '%s'", a->name);
-		return error_hint(err, "on the server: apt-get install openssl");
+		error_set(err, ERROR_REMOTE, "there is no %s that scheduled backups can use", tool);
+		return error_hint(err, "on the server: apt-get install %s", tool);
 	}
 	return 0;
+}
+
+static int check_tools(struct target *t, const struct config_accessory *a, struct error *err)
+{
+	if (a->backup.key_secret &&
+		check_tool(t, "openssl enc -list 2>&1 | grep -q aes-256-ctr", "openssl", err) < 0) {
+		return -1;
+	}
+	return a->backup.place == CONFIG_BACKUP_S3
+		       ? check_tool(t, "curl --help all | grep -q aws-sigv4", "curl", err)
+		       : 0;
+}
+
+static void add_quoted(struct str *s, const char *text)
+{
+	for (; *text; text++) {
+		str_addf(s, strchr("\\\"", *text) ? "\\%c" : "%c", *text);
+	}
+}
+
+/* The keys of the bucket, for curl alone. */
+static void write_keys(
+	struct sftp_batch *b, const struct deployment *d, const struct config_accessory *a)
+{
+	CLEANUP_STR struct str text = STR_SECRET_INIT(STR_MAX_LINE);
+	CLEANUP_FREE char *path = folder_of(d, a->name, "curl");
+	if (a->backup.place != CONFIG_BACKUP_S3) {
+		sftp_rmtree(b, path, 1);
+		return;
+	}
+	str_addf(&text, "aws-sigv4 = \"aws:amz:%s:s3\"\nuser = \"", a->backup.s3_region);
+	add_quoted(
+		&text, secret_reveal(secret_map_get(&d->secrets, a->backup.s3_access_key_secret)));
+	str_addc(&text, ':');
+	add_quoted(
+		&text, secret_reveal(secret_map_get(&d->secrets, a->backup.s3_secret_key_secret)));
+	str_add(&text, "\"\n");
+	sftp_write(b, path, str_c(&text), text.len, 0600);
 }
 
 /* Can the server log in to where its backups go, with nobody there?  The script itself tries. */
@@ -214,7 +298,8 @@ static int check_elsewhere(
 	CLEANUP_STR struct str said = STR_INIT(STR_MAX_LINE);
 	CLEANUP_FREE char *path = script_path(d, t);
 	int status = 0;
-	if (a->backup.place != CONFIG_BACKUP_SSH) {
+	bool s3 = a->backup.place == CONFIG_BACKUP_S3;
+	if (!s3 && a->backup.place != CONFIG_BACKUP_SSH) {
 		return 0;
 	}
 	ssh_quote(&command, path);
@@ -225,8 +310,11 @@ static int check_elsewhere(
 	}
 	if (status != 0) {
 		error_set(err, ERROR_REMOTE, "the server itself cannot write to '%s'",
-			a->backup.server.name);
+			s3 ? a->backup.to : a->backup.server.name);
 		(void)error_detail(err, str_c(&said), said.len);
+		if (s3) {
+			return -1;
+		}
 		return error_hint(err,
 			"its login needs a key (ssh-keygen) that is allowed there "
 			"(authorized_keys), and the host key of there in its known_hosts");
@@ -254,6 +342,7 @@ static int install(
 	sftp_barrier(b);
 	int result = add_key(b, d, a, &conf, err);
 	if (result == 0) {
+		write_keys(b, d, a);
 		sftp_write(b, conf_path, str_c(&conf), conf.len, 0600);
 		sftp_write(b, dump_path, dump, strlen(dump), 0600);
 		sftp_write(b, run, script, strlen(script), 0700);

@@ -10,6 +10,7 @@
  *
  *	conf              variables of the shell
  *	dump              what is run in the container
+ *	curl              the keys of a bucket, for `curl -K`
  *	pass, ipad, opad  derived of the key (service/cipher.h), never the key itself
  *	last              how the last run ended: {"started", "ended", "exit", "id", "error"}
  *

@@ -400,11 +400,22 @@ static void show_all(struct deployment *d, const struct status *s, json_t *drift
 			accessories, "jobs", jobs, "backups", backups, "drift", drift));
 }
 
+/* What is in a bucket cannot be told without its keys. */
+static int load_bucket_keys(struct deployment *d, struct error *err)
+{
+	VEC_FOREACH (&d->accessories, i) {
+		if (d->accessories.p[i]->backup.place == CONFIG_BACKUP_S3) {
+			return deployment_load_backup_secrets(d, err);
+		}
+	}
+	return 0;
+}
+
 int operation_status(struct deployment *d, struct error *err)
 {
 	struct status s = {0};
 	deployment_add_accessories(d);
-	if (deployment_look(d, err) < 0) {
+	if (load_bucket_keys(d, err) < 0 || deployment_look(d, err) < 0) {
 		return -1;
 	}
 	deployment_tell_left(d);

@@ -13,7 +13,6 @@ static const struct {
 	const char *what;
 } keys[] = {
 	{"accessories.*.proxy", NULL, "accessories behind the proxy are"},
-	{"accessories.*.backup.s3", NULL, "backups to S3 are"},
 	{"proxy.driver", "traefik", "the traefik driver is"},
 	{"proxy.run.metrics_port", NULL, "metrics of the proxy are"},
 	{"proxy.logging", NULL, "further headers in the access log are"},

@@ -24,6 +24,19 @@
 #define TMP_PREFIX  ".part-"
 #define PIECE       ((size_t)64 << 10)
 
+/* A file without a name, for what goes to a bucket or comes from it. */
+static int spool(struct error *err)
+{
+	const char *dir = getenv("TMPDIR");
+	CLEANUP_FREE char *path = xasprintf("%s/deploy-XXXXXX", dir && *dir ? dir : "/var/tmp");
+	int fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0) {
+		return error_sys(err, ERROR_INTERNAL, errno, "make '%s'", path);
+	}
+	(void)unlink(path);
+	return fd;
+}
+
 static char *path_of(const struct store *s, const char *id, const char *end)
 {
 	return xasprintf("%s/%s%s", s->dir, id, end);
@@ -136,7 +149,7 @@ struct store_writer *store_begin(const struct store *s, const char *id, struct e
 {
 	CLEANUP_STR struct str command = STR_INIT(STR_MAX_LINE);
 	CLEANUP_FREE char *name = xasprintf("%s%s", TMP_PREFIX, id);
-	if ((s->host ? prepare_server(s, err) : prepare_here(s, err)) < 0) {
+	if (!s->s3 && (s->host ? prepare_server(s, err) : prepare_here(s, err)) < 0) {
 		return NULL;
 	}
 	struct store_writer *w = xcalloc(1, sizeof(*w));
@@ -151,6 +164,9 @@ struct store_writer *store_begin(const struct store *s, const char *id, struct e
 		add_word(&command, " && sha256sum < ", w->tmp);
 		struct ssh_exec_request req = {.command = str_c(&command)};
 		result = ssh_exec_start(s->host->ssh, &req, &w->x, err);
+	} else if (result == 0 && s->s3) {
+		w->fd = spool(err);
+		result = w->fd < 0 ? -1 : 0;
 	} else if (result == 0) {
 		w->fd = open(w->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		result = w->fd < 0 ? error_sys(err, ERROR_INTERNAL, errno, "make '%s'", w->tmp) : 0;
@@ -256,7 +272,7 @@ void store_abort(struct store_writer *w)
 		sftp_remove(b, w->tmp);
 		(void)!sftp_run(b, TIMEOUT_MS, &ignored);
 		sftp_batch_free(b);
-	} else if (!w->store.host) {
+	} else if (!w->store.host && !w->store.s3) {
 		(void)unlink(w->tmp);
 	}
 	cancel_shield_end();
@@ -333,6 +349,24 @@ static int place_here(
 	return fs_write_atomic(json, text, strlen(text), 0600, err);
 }
 
+static int place_s3(
+	struct store_writer *w, const struct backup_info *info, const char *text, struct error *err)
+{
+	const struct s3 *s3 = w->store.s3;
+	CLEANUP_FREE char *data = path_of(&w->store, info->id, ".data");
+	CLEANUP_FREE char *json = path_of(&w->store, info->id, ".json");
+	char sha256[DIGEST_HEX_SIZE];
+	if (s3_put(s3, data, w->fd, w->size, info->sha256, err) < 0) {
+		return -1;
+	}
+	CLEANUP_FD int fd = spool(err);
+	digest_sha256_hex(text, strlen(text), sha256);
+	if (fd < 0 || fd_write_all(fd, text, strlen(text)) < 0) {
+		return fd < 0 ? -1 : error_sys(err, ERROR_INTERNAL, errno, "write a file");
+	}
+	return s3_put(s3, json, fd, strlen(text), sha256, err);
+}
+
 static void sign(const struct store_writer *w, struct backup_info *info)
 {
 	memcpy(info->salt, w->key.salt, sizeof(info->salt));
@@ -351,8 +385,9 @@ int store_commit(struct store_writer *w, struct backup_info *info, struct error 
 	CLEANUP_FREE char *text = backup_info_text(info);
 	int result = w->store.host ? finish_server(w, info->sha256, err) : 0;
 	if (result == 0) {
-		result = w->store.host ? place_server(w, info, text, err)
-				       : place_here(w, info, text, err);
+		result = w->store.s3     ? place_s3(w, info, text, err)
+			 : w->store.host ? place_server(w, info, text, err)
+					 : place_here(w, info, text, err);
 	}
 	store_abort(w); /* the name that it removes is gone when all is well */
 	return result;
@@ -419,9 +454,32 @@ static int list_here(const struct store *s, struct backup_infos *out, struct err
 	return 0;
 }
 
+static int list_s3(const struct store *s, struct backup_infos *out, struct error *err)
+{
+	CLEANUP_STRVEC struct strvec names = {0};
+	CLEANUP_FREE char *prefix = xasprintf("%s/", s->dir);
+	if (s3_list(s->s3, prefix, &names, err) < 0) {
+		return -1;
+	}
+	VEC_FOREACH (&names, i) {
+		CLEANUP_STR struct str text = STR_INIT(INFO_MAX);
+		CLEANUP_FREE char *key = fs_join(s->dir, names.p[i]);
+		if (!str_ends(key, ".json")) {
+			continue;
+		}
+		if (s3_read(s->s3, key, &text, err) < 0) {
+			return -1;
+		}
+		take_info(out, str_c(&text), text.len);
+	}
+	return 0;
+}
+
 int store_list(const struct store *s, struct backup_infos *out, struct error *err)
 {
-	int result = s->host ? list_server(s, out, err) : list_here(s, out, err);
+	int result = s->s3     ? list_s3(s, out, err)
+		     : s->host ? list_server(s, out, err)
+			       : list_here(s, out, err);
 	if (out->len > 1) {
 		qsort(out->p, out->len, sizeof(*out->p), by_time);
 	}
@@ -572,6 +630,10 @@ struct store_reader *store_open(
 		struct ssh_exec_request req = {.command = str_c(&command)};
 		result = ssh_exec_start(s->host->ssh, &req, &r->x, err);
 		r->fd = result == 0 ? r->x.fd : -1;
+	} else if (result == 0 && s->s3) {
+		r->fd = spool(err);
+		result = r->fd < 0 || s3_get(s->s3, data, r->fd, err) < 0 ? -1 : 0;
+		(void)lseek(r->fd, 0, SEEK_SET);
 	} else if (result == 0) {
 		r->fd = open(data, O_RDONLY | O_CLOEXEC);
 		result = r->fd < 0 ? error_sys(err, ERROR_INTERNAL, errno, "open '%s'", data) : 0;
@@ -631,6 +693,9 @@ int store_remove(const struct store *s, const struct backup_info *b, struct erro
 {
 	CLEANUP_FREE char *data = path_of(s, b->id, ".data");
 	CLEANUP_FREE char *json = path_of(s, b->id, ".json");
+	if (s->s3) {
+		return s3_remove(s->s3, json, err) < 0 ? -1 : s3_remove(s->s3, data, err);
+	}
 	if (!s->host) {
 		return unlink(json) < 0 || (unlink(data) < 0 && errno != ENOENT)
 			       ? error_sys(err, ERROR_INTERNAL, errno, "remove '%s'", data)

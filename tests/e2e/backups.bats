@@ -18,6 +18,7 @@ setup() {
 
 teardown() {
 	e2e_report
+	[[ -z ${S3_PID:-} ]] || kill "$S3_PID" 2>/dev/null || true
 	[[ ! -e $APP/deploy.yml ]] || deploy_run -y accessory remove --data all
 	service_forget
 }
@@ -144,6 +145,31 @@ count() { testbed exec h2 sh -c "ls $DIR/db | grep -c '$1\$' || true"; }
 	deploy_ok --lock-wait=60 accessory backup db
 	assert_equal "$(count .json)" 2
 	assert_equal "$(testbed exec h2 sh -c "ls -A $DIR/db | grep -c part || true")" 0
+}
+
+@test "a server that is cut off in the middle of a restore keeps what it had, and the next restore works" {
+	postgres "{}"
+	sql "create table t as select md5(n::text) as x from generate_series(1, 300000) as n"
+	deploy_ok accessory backup db
+	sql "delete from t where x like 'a%'"
+	local before
+	before=$(sql "select count(*) from t")
+	testbed netem h2 100ms
+	deploy_start -y accessory restore db --no-safety
+	deploy_await "restoring"
+	testbed net-cut h2
+	deploy_wait
+	testbed net-restore h2
+	testbed netem h2 off
+	refute assert_equal "$DEPLOY_STATUS" 0
+	assert_stderr "h2"
+	case $(sql "select count(*) from t") in
+	"$before" | 300000) ;;
+	*) fail "neither what was there nor what was restored" ;;
+	esac
+	deploy_ok -y --lock-wait=60 accessory restore db
+	assert_equal "$(sql 'select count(*) from t')" 300000
+	assert_equal "$(sql "select count(*) from pg_database where datname like 'shop%'")" 1
 }
 
 @test "a backup of Redis is restored whole, also into its append-only file" {
@@ -453,4 +479,71 @@ scheduled() { # HOST: runs what cron would run
 	deploy_ok status
 	assert_stdout "the last run failed .*it could not be sent"
 	assert_equal "$(testbed exec h1 sh -c "ls $there/*.data | wc -l")" 1
+}
+
+# --- S3 ---
+
+# A server that checks signatures, on the bed's own address; its bucket is a folder here.
+s3_server() {
+	local bin=/var/tmp/deploy-go-bin-$UID
+	command -v go >/dev/null || [[ -x $bin/versitygw ]] || skip "neither go nor versitygw is there"
+	[[ -x $bin/versitygw ]] ||
+		GOBIN=$bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0 >/dev/null 2>&1 ||
+		skip "versitygw cannot be built here"
+	S3=$(e2e_tmp)/s3
+	mkdir -p "$S3/bucket-of-$SERVICE" "$(e2e_tmp)/meta"
+	ROOT_ACCESS_KEY=access ROOT_SECRET_KEY='se"cret\key' "$bin/versitygw" --port "$BED_OPERATOR:7070" \
+		posix --sidecar "$(e2e_tmp)/meta" "$S3" >"$S3.log" 2>&1 3>&- &
+	S3_PID=$!
+	for _ in $(seq 100); do
+		! curl -s -o /dev/null "http://$BED_OPERATOR:7070/" || return 0
+		sleep 0.1
+	done
+	fail "no S3 server:" "$(cat "$S3.log")"
+}
+
+@test "backups go to an S3 bucket, by hand and by schedule, and come back from it" {
+	s3_server
+	secrets_file POSTGRES_PASSWORD=sesame-open BACKUP_KEY=a-long-key-of-backups S3_ID=access "S3_KEY='se\"cret\\key'"
+	manifest_add "accessories:" "  db:" "    image: postgres:15" "    host: h2" \
+		"    env: {clear: {POSTGRES_DB: shop}, secret: [POSTGRES_PASSWORD]}" \
+		"    volumes: ['${SERVICE}_db:/var/lib/postgresql/data']" "    backup:" \
+		"      to: s3://bucket-of-$SERVICE/some/where" "      key: [BACKUP_KEY]" \
+		"      s3: {endpoint: 'http://$BED_OPERATOR:7070', access_key: [S3_ID], secret_key: [S3_KEY]}"
+	local there=$S3/bucket-of-$SERVICE/some/where/$SERVICE/db/h2
+	deploy_ok accessory boot db
+	sql "create table t as select generate_series(1, 1000) as n"
+	deploy_ok accessory backup db --verify
+	assert_stderr "verified: 1 tables, 1000 rows"
+	assert_equal "$(find "$there" -type f | wc -l)" 2
+	sql "delete from t"
+	deploy_ok -y accessory restore db
+	assert_stderr "restored from .*: 1 tables, 1000 rows"
+	deploy_ok status
+	assert_stdout "db +20"
+	rm -f "$there"/*
+	manifest_edit "s/key: .BACKUP_KEY.$/&\n      schedule: daily/"
+	deploy_ok accessory boot db
+	refute testbed exec h2 grep -q secret "$DIR/.run"
+	scheduled h2
+	assert_equal "$(find "$there" -type f | wc -l)" 2
+	sql "delete from t"
+	deploy_ok -y accessory restore db
+	assert_stderr "restored from .*: 1 tables, 1000 rows"
+	# By their days; the newest stays.
+	local f
+	for f in "$there"/*; do mv "$f" "$there/20200101T000000Z-${f##*-}"; done
+	scheduled h2
+	assert_equal "$(find "$there" -name '*.data' | wc -l),$(find "$there" -name '2020*' | wc -l)" 1,0
+	# A wrong key is told at once.
+	secrets_file POSTGRES_PASSWORD=sesame-open BACKUP_KEY=a-long-key-of-backups S3_ID=access S3_KEY=wrong-one
+	deploy_fails 5 accessory backups db
+	assert_stderr "s3: .*signature"
+	deploy_fails 5 accessory boot db
+	assert_stderr "the server itself cannot write to 'bucket-of-$SERVICE'"
+	kill "$S3_PID"
+	S3_PID=
+	refute scheduled h2
+	deploy_ok status
+	assert_stdout "s3: "
 }
