@@ -576,6 +576,25 @@ static int move_over(struct run *r, struct error *err)
 	return 0;
 }
 
+struct live_record {
+	struct run *r;
+	const char *what;
+	struct error *failed;
+	int result;
+};
+
+/* On record; beside it each proxy is asked whether the old containers are done. */
+static void record_or_look(void *ctx, size_t i)
+{
+	struct live_record *l = ctx;
+	struct deployment *d = l->r->d;
+	if (i == 0) {
+		l->result = record_release(d, &l->r->release, l->what, l->failed);
+	} else if (d->targets[i - 1].host) {
+		traffic_look(l->r, &d->targets[i - 1]);
+	}
+}
+
 /* The point of no return.  A server that cannot write it down learns it from the others later. */
 static int record_live(struct run *r, struct error *err)
 {
@@ -584,7 +603,9 @@ static int record_live(struct run *r, struct error *err)
 	end_release(r, RELEASE_LIVE, NULL);
 	cancel_shield_begin();
 	CLEANUP_FREE char *what = run_outcome(r);
-	int result = record_release(r->d, &r->release, what, &failed);
+	struct live_record both = {.r = r, .what = what, .failed = &failed};
+	pool_run(1 + r->d->n, 1 + r->d->n, record_or_look, &both);
+	int result = both.result;
 	for (size_t i = 0; i < r->d->n; i++) {
 		wrote += r->d->targets[i].error.kind == ERROR_NONE;
 	}

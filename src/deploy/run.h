@@ -29,6 +29,7 @@ struct run_target {
 	struct proxy_counts counts;
 	bool counting;
 	int left_in_flight; /* requests cut off at the end of the drain */
+	bool drained;       /* the old containers were seen without a request after the switch */
 	enum image_strategy strategy;
 	uint64_t bytes_sent;
 };
@@ -112,6 +113,8 @@ ERROR_CHECKED int workers_undo(struct run *r, struct target *t, struct error *er
 /* -- traffic.c -- */
 ERROR_CHECKED int traffic_switch(struct run *r, struct error *err);
 int traffic_back(struct deployment *d, struct target *t, void *run, struct error *err);
+/* Asks once whether the old containers have requests; for beside the record. */
+void traffic_look(struct run *r, struct target *t);
 /* Drains and stops what is retired. */
 ERROR_CHECKED int traffic_retire(
 	struct deployment *d, struct target *t, void *run, struct error *err);

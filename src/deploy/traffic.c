@@ -159,6 +159,26 @@ static size_t retire_steps(
 	return n;
 }
 
+/* Nothing new reaches them since the switch was verified: none now is none for good. */
+void traffic_look(struct run *r, struct target *t)
+{
+	struct run_target *rt = run_target_of(r, t);
+	if (!rt->switched || !proxy_counts_at_once(t->seen.proxy)) {
+		return;
+	}
+	struct error ignored = {0};
+	int left = 0;
+	CLEANUP_STRVEC struct strvec names = {0};
+	const struct plan_step **steps = xcalloc(r->plan->steps.len + 1, sizeof(*steps));
+	size_t n = retire_steps(r, t, true, steps);
+	for (size_t i = 0; i < n; i++) {
+		strvec_push(&names, steps[i]->name);
+	}
+	free(steps);
+	rt->drained =
+		n > 0 && proxy_in_flight(t->seen.proxy, &names, &left, &ignored) == 0 && left == 0;
+}
+
 /* Waits until the requests on the containers are done. -1: interrupted. */
 static int drain(struct run *r, struct target *t, const struct plan_step **steps, size_t n,
 	struct error *err)
@@ -219,7 +239,8 @@ static void retire_lane(void *ctx, size_t lane)
 	struct error *err = &l->errors[lane];
 	const struct plan_step **steps = xcalloc(l->r->plan->steps.len + 1, sizeof(*steps));
 	size_t n = retire_steps(l->r, l->t, proxied, steps);
-	if (proxied && n > 0 && run_target_of(l->r, l->t)->switched) {
+	const struct run_target *rt = run_target_of(l->r, l->t);
+	if (proxied && n > 0 && rt->switched && !rt->drained) {
 		l->results[lane] = drain(l->r, l->t, steps, n, err);
 	}
 	/* The drain may have been long (a closed laptop): what retires may serve again by now. */

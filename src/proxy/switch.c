@@ -183,6 +183,7 @@ static int load_and_turn(struct proxy *p, const struct proxy_service *full,
 	}
 	if (rc == 0) {
 		proxy_prepare(p, "probe.sock");
+		proxy_prepare(p, "admin.sock"); /* for the drain */
 		rc = first ? 0 : proxy_slots_turn(p, &turn, err);
 	}
 	if (rc == 0) {
@@ -216,8 +217,6 @@ static int do_switch(struct proxy *p, const struct proxy_service *full,
 	if (rc < 0) {
 		p->can_undo = false;
 		put_back(p, &p->undo, err);
-	} else if (p->driver->slots) {
-		proxy_prepare(p, "admin.sock"); /* for the drain, beside the caller's record */
 	}
 	return rc;
 }
@@ -260,6 +259,11 @@ int proxy_in_flight(struct proxy *p, const struct strvec *names, int *count, str
 		return 0;
 	}
 	return p->driver->in_flight(p, names, count, err) < 0 ? host_error(p->host, err) : 0;
+}
+
+bool proxy_counts_at_once(const struct proxy *p)
+{
+	return p->driver->slots;
 }
 
 int proxy_drain(
