@@ -34,6 +34,7 @@ on() {
 app() {
 	local name=$1
 	shift
+	echo "$name" >>"$BENCH_WORK/apps"
 	"$BENCH_ROOT/deploy/support/image" app-base:1
 	"$BENCH_ROOT/deploy/examples/sample/make-repo" "$BENCH_WORK/$name" --service "$name" \
 		--ssh-config "$BED_SSH_CONFIG" "$@" >/dev/null
