@@ -183,13 +183,13 @@ static int pull(struct ssh_session *s, struct channel *c, struct stream *st, int
  */
 static void widen(const struct ssh_session *s, struct channel *c)
 {
-	unsigned busy = 0;
+	unsigned busy = 1;
 
 	if (c->received < SSH_WINDOW || held(&c->out) + held(&c->err) > 0) {
 		return;
 	}
 	for (const struct channel *other = s->channels; other != NULL; other = other->next) {
-		busy += other->received >= SSH_WINDOW && !other->down_eof;
+		busy += other != c && other->received >= SSH_WINDOW && !other->down_eof;
 	}
 	size_t share = SSH_WINDOW_FAST / busy;
 	share = c->received < share / 4 ? (size_t)c->received * 4 : share;
