@@ -172,8 +172,8 @@ ERROR_CHECKED int proxy_switch(struct proxy *p, struct proxy_service *svc, struc
 /* Takes the last proxy_switch() of this proxy back (another host failed). */
 ERROR_CHECKED int proxy_switch_back(struct proxy *p, struct error *err);
 
-/* Whether none in flight right after a switch is none for good: so with slots, where the proxy itself
- * counts; an old worker of nginx may still be reading a request. */
+/* Whether none in flight right after a switch is none for good: so with slots, where the proxy
+ * itself counts; an old worker of nginx may still be reading a request. */
 bool proxy_counts_at_once(const struct proxy *p);
 /* Requests that `names` are working on now. */
 ERROR_CHECKED int proxy_in_flight(

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define CACHE_TRIES  3
 #define API_BUILDKIT 41 /* 20.10: the first whose BuildKit is worth its name */
 
 VEC_TYPE(auth_vec, struct registry_auth);
@@ -304,6 +305,27 @@ static int build_with(const struct image_build_request *req, enum image_builder 
 	return rc;
 }
 
+/*
+ * The classic builder looks through all images for what it may take from its cache, and gives up
+ * when one of them is removed at that moment, whoever removes it ("unable to find image", moby's
+ * image/cache): such a build has done nothing yet, and begins anew.
+ */
+static int build_patiently(const struct image_build_request *req, enum image_builder use,
+	const struct auth_vec *auths, struct image_build_result *result, struct error *err)
+{
+	for (int tries = 1;; tries++) {
+		if (build_with(req, use, auths, result, err) == 0) {
+			return 0;
+		}
+		if (tries == CACHE_TRIES || use != IMAGE_BUILDER_CLASSIC ||
+			!strstr(err->text, "unable to find image \"sha256:")) {
+			return -1;
+		}
+		ui_debug(req->ui, req->builder_host, "build: an image went away; once more");
+		*err = (struct error){0};
+	}
+}
+
 /* What came out: its ID where the builder did not say it, and its architecture. */
 static int inspect_result(
 	const struct image_build_request *req, struct image_build_result *result, struct error *err)
@@ -349,7 +371,7 @@ int image_build(
 	result->used = use;
 	ui_debug(req->ui, req->builder_host, "build: with %s",
 		use == IMAGE_BUILDER_BUILDKIT ? "BuildKit" : "the classic builder");
-	if (build_with(req, use, &auths, result, err) != 0 ||
+	if (build_patiently(req, use, &auths, result, err) != 0 ||
 		inspect_result(req, result, err) != 0) {
 		goto fail;
 	}
