@@ -5,7 +5,9 @@
 #include "docker/container.h"
 #include "util/cancel.h"
 
+#include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 static struct support S;
 static const char *missing;
@@ -101,6 +103,86 @@ static void build_git(enum image_builder use)
 	strmap_fini(&builder.args);
 	strvec_fini(&builder.tags);
 	source_close(source);
+}
+
+/*
+ * A FAKE in front of the real daemon: its first build finds that an image of the cache went away.
+ * With the real one alone that is a matter of luck.
+ */
+static atomic_int builds;
+
+static void say_it_went_away(int client, char *buf, size_t size)
+{
+	static const char answer[] =
+		"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+		"{\"errorDetail\":{\"message\":\"unable to find image "
+		"\\\"sha256:2734d8381f1e\\\"\"},"
+		"\"error\":\"unable to find image \\\"sha256:2734d8381f1e\\\"\"}\r\n";
+	struct pollfd p = {.fd = client, .events = POLLIN};
+
+	while (poll(&p, 1, 300) > 0 && read(client, buf, size) > 0) {
+	}
+	(void)fd_write_all(client, answer, sizeof(answer) - 1);
+}
+
+static bool is_first_build(const char *buf, ssize_t n)
+{
+	return memmem(buf, (size_t)n, "/build?", 7) != NULL && atomic_fetch_add(&builds, 1) == 0;
+}
+
+static void *between(void *arg)
+{
+	int client = *(int *)arg, daemon = docker_dial_local(NULL, &(struct error){0});
+	struct pollfd p[2] = {{client, POLLIN, 0}, {daemon, POLLIN, 0}};
+	bool open = true;
+	char buf[65536];
+
+	free(arg);
+	while (open && poll(p, 2, -1) > 0) {
+		for (int i = 0; open && i < 2; i++) {
+			if (!p[i].revents) {
+				continue;
+			}
+			ssize_t n = read(p[i].fd, buf, sizeof(buf));
+			if (i == 0 && n > 0 && is_first_build(buf, n)) {
+				say_it_went_away(client, buf, sizeof(buf));
+				n = 0;
+			}
+			open = n > 0 && fd_write_all(p[1 - i].fd, buf, (size_t)n) == 0;
+		}
+	}
+	close(client);
+	close(daemon);
+	return NULL;
+}
+
+static int dial_between(void *ctx, struct error *err)
+{
+	int fds[2];
+	int *mine = malloc(sizeof(*mine));
+	pthread_t thread;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	*mine = fds[1];
+	pthread_create(&thread, NULL, between, mine);
+	pthread_detach(thread);
+	return fds[0];
+}
+
+static void test_cache_goes_away(void **state)
+{
+	struct docker_dialer dialer = {.dial = dial_between};
+	struct docker *real = S.builder;
+
+	if (missing) {
+		skip();
+	}
+	atomic_store(&builds, 0);
+	S.builder = docker_new(&dialer, NULL);
+	build_git(IMAGE_BUILDER_CLASSIC);
+	assert_int_equal(atomic_load(&builds), 2);
+	docker_free(S.builder);
+	S.builder = real;
 }
 
 static void test_git_classic(void **state)
@@ -276,6 +358,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tags),
 		cmocka_unit_test(test_git_classic),
+		cmocka_unit_test(test_cache_goes_away),
 		cmocka_unit_test(test_git_buildkit),
 		cmocka_unit_test(test_failing),
 		cmocka_unit_test(test_secret),
