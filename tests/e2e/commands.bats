@@ -92,7 +92,7 @@ json_of() {
 	cat >"$APP/docker-compose.prod.yml" <<-END
 	services:
 	  site: {ports: ["80:3000"], mem_limit: 64m, environment: {GREETING: good day}}
-	  front: {image: nginx, ports: ["443:443"]}
+	  front: {image: caddy, ports: ["443:443"]}
 	END
 	rm -rf "$APP/.deploy"
 	deploy_ok init --from docker-compose.yml,docker-compose.prod.yml
