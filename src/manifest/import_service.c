@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LONGEST_MS 1e12 /* 30 years: no duration that anybody means */
+
 void import_comment(struct importing *im, const char *fmt, ...)
 {
 	CLEANUP_STR struct str text = STR_INIT(STR_MAX_LINE);
@@ -308,7 +310,7 @@ static void put_options_of(
 	put_new(out, "options", o);
 }
 
-/* "1m30s" as "90s". */
+/* "1m30s" as "90s"; what is none, or is absurd, as it is: the manifest's loading tells. */
 static const char *duration(struct importing *im, const struct node *n)
 {
 	double ms = 0;
@@ -324,6 +326,9 @@ static const char *duration(struct importing *im, const struct node *n)
 				      : *end == 'h'     ? 3600e3
 				      : *end == 'm'     ? 60e3
 							: 1e3);
+		if (!(ms >= 0 && ms < LONGEST_MS)) {
+			return import_text(im, n);
+		}
 		p = end + unit;
 	}
 	return ms >= 1000 && ms == (double)((long)(ms / 1000) * 1000)
