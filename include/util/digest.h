@@ -21,6 +21,8 @@ void digest_hmac_hex(
 /* "sha256:" and 64 lower-case hex digits? NULL is none. */
 bool digest_is_sha256(const char *text);
 
+/* Lower-case hex into out (2 * len + 1). */
+void digest_to_hex(const void *data, size_t len, char *out);
 /* `bytes` random bytes as lower-case hex into out (2 * bytes + 1). Aborts when there are none. */
 void digest_random_hex(size_t bytes, char *out);
 

@@ -24,16 +24,6 @@
 #define SALTED       "Salted__"
 #define SALTED_SIZE  8
 
-static void to_hex(const unsigned char *bytes, size_t n, char *out)
-{
-	static const char digits[] = "0123456789abcdef";
-	for (size_t i = 0; i < n; i++) {
-		out[2 * i] = digits[bytes[i] >> 4];
-		out[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	out[2 * n] = '\0';
-}
-
 static int from_hex(const char *text, unsigned char *out, size_t n)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -64,10 +54,10 @@ int cipher_key_make(
 		    SCRYPT_R, SCRYPT_P, SCRYPT_MEM, raw, sizeof(raw)) != 1) {
 		return error_set(err, ERROR_INTERNAL, "scrypt failed");
 	}
-	to_hex(raw_salt, SALT_SIZE, k->salt);
-	to_hex(raw, ENC_SIZE, k->pass);
+	digest_to_hex(raw_salt, SALT_SIZE, k->salt);
+	digest_to_hex(raw, ENC_SIZE, k->pass);
 	memcpy(k->mac, raw + ENC_SIZE, MAC_SIZE);
-	to_hex(raw + ENC_SIZE + MAC_SIZE, CHECK_SIZE, k->check);
+	digest_to_hex(raw + ENC_SIZE + MAC_SIZE, CHECK_SIZE, k->check);
 	explicit_bzero(raw, sizeof(raw));
 	return 0;
 }

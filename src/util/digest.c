@@ -14,9 +14,10 @@ struct digest {
 	EVP_MD_CTX *ctx;
 };
 
-static void to_hex(const unsigned char *bytes, size_t len, char *out)
+void digest_to_hex(const void *data, size_t len, char *out)
 {
 	static const char hex[] = "0123456789abcdef";
+	const unsigned char *bytes = data;
 
 	for (size_t i = 0; i < len; i++) {
 		out[2 * i] = hex[bytes[i] >> 4];
@@ -55,7 +56,7 @@ void digest_hex(struct digest *d, char out[DIGEST_HEX_SIZE])
 
 	must(EVP_DigestFinal_ex(d->ctx, sum, &len));
 	assert(len == 32);
-	to_hex(sum, len, out);
+	digest_to_hex(sum, len, out);
 }
 
 void digest_free(struct digest *d)
@@ -72,7 +73,7 @@ void digest_sha256_hex(const void *data, size_t len, char out[DIGEST_HEX_SIZE])
 	unsigned int n = 0;
 
 	must(EVP_Digest(data, len, sum, &n, EVP_sha256(), NULL));
-	to_hex(sum, n, out);
+	digest_to_hex(sum, n, out);
 }
 
 void digest_hmac_hex(
@@ -82,7 +83,7 @@ void digest_hmac_hex(
 	unsigned int n = 0;
 
 	must(HMAC(EVP_sha256(), key_len ? key : "", (int)key_len, data, len, sum, &n) != NULL);
-	to_hex(sum, n, out);
+	digest_to_hex(sum, n, out);
 }
 
 bool digest_is_sha256(const char *text)
@@ -99,7 +100,7 @@ void digest_random_hex(size_t bytes, char *out)
 
 	assert(bytes <= sizeof(raw));
 	must(RAND_bytes(raw, (int)bytes));
-	to_hex(raw, bytes, out);
+	digest_to_hex(raw, bytes, out);
 }
 
 char *digest_base64(const void *data, size_t len, int url)
