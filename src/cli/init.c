@@ -69,7 +69,19 @@ static int write_hooks(struct outcome *outcome, struct error *err)
 	return 0;
 }
 
-static int write_manifest(struct outcome *outcome, struct init_facts *facts, struct error *err)
+/* What every project gets, with this manifest and these secrets. */
+static int write_files(
+	struct outcome *outcome, const char *manifest, const char *secrets, struct error *err)
+{
+	return write_new(outcome, "deploy.yml", manifest, 0644, err) < 0 ||
+			       write_hooks(outcome, err) < 0 ||
+			       write_new(outcome, ".deploy/secrets", secrets, 0600, err) < 0 ||
+			       ignore_secrets(outcome, err) < 0
+		       ? -1
+		       : 0;
+}
+
+static int write_first(struct outcome *outcome, struct init_facts *facts, struct error *err)
 {
 	CLEANUP_STR struct str dockerfile = STR_INIT(STR_MAX_FILE);
 	CLEANUP_STR struct str text = STR_INIT(STR_MAX_LINE);
@@ -80,7 +92,7 @@ static int write_manifest(struct outcome *outcome, struct init_facts *facts, str
 		facts->port_from_image = facts->app_port != 0;
 	}
 	init_manifest_text(facts, &text);
-	return write_new(outcome, "deploy.yml", str_c(&text), 0644, err);
+	return write_files(outcome, str_c(&text), init_secrets_text, err);
 }
 
 static json_t *list_json(const struct strvec *list)
@@ -193,10 +205,7 @@ static int write_import(
 
 	str_addf(&secrets, "%s%s%s", init_secrets_text, *import->secrets ? "\n" : "",
 		import->secrets);
-	if (write_new(outcome, "deploy.yml", import->manifest, 0644, err) < 0 ||
-		write_hooks(outcome, err) < 0 ||
-		write_new(outcome, ".deploy/secrets", str_c(&secrets), 0600, err) < 0 ||
-		ignore_secrets(outcome, err) < 0) {
+	if (write_files(outcome, import->manifest, str_c(&secrets), err) < 0) {
 		return -1;
 	}
 	if (strvec_has(&outcome->kept, ".deploy/secrets")) {
@@ -220,16 +229,6 @@ static int run_from(struct cli *cli, const struct strvec *paths, struct outcome 
 	}
 	import_fini(&import);
 	return rc;
-}
-
-static int write_first(struct outcome *outcome, struct init_facts *facts, struct error *err)
-{
-	return write_manifest(outcome, facts, err) < 0 || write_hooks(outcome, err) < 0 ||
-			       write_new(outcome, ".deploy/secrets", init_secrets_text, 0600, err) <
-				       0 ||
-			       ignore_secrets(outcome, err) < 0
-		       ? -1
-		       : 0;
 }
 
 static int run_init(struct cli *cli, struct error *err)

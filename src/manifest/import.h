@@ -26,6 +26,10 @@ void import_comment(struct importing *im, const char *fmt, ...)
 /* Compose's variables as ours: $NAME is ${NAME}, $$ is $.  Of the arena. */
 const char *import_text(struct importing *im, const struct node *scalar);
 
+/* Compose's "one text, or a list": how many, and each. */
+size_t import_count(const struct node *n); /* NULL: none */
+const struct node *import_item(const struct node *n, size_t i);
+
 /* `environment` as {clear, secret}; `base`: without what another service has the same. */
 void import_env(struct importing *im, const char *service, const struct node *s,
 	const struct node *base, json_t *out);

@@ -385,8 +385,8 @@ static const char *health_path(struct importing *im, const struct node *s)
 {
 	const struct node *test = node_get(node_get(s, "healthcheck"), "test");
 
-	for (size_t i = 0; test != NULL && i < (test->kind == NODE_LIST ? test->len : 1); i++) {
-		const struct node *n = test->kind == NODE_LIST ? test->p[i].value : test;
+	for (size_t i = 0; i < import_count(test); i++) {
+		const struct node *n = import_item(test, i);
 		const char *url = n->kind == NODE_SCALAR ? strstr(n->text, "http://") : NULL;
 		const char *path = url != NULL ? strchr(url + 7, '/') : NULL;
 		if (path != NULL) {
@@ -501,8 +501,8 @@ static json_t *env_files(struct importing *im, const struct node *app)
 	const struct node *n = node_get(app, "env_file");
 	json_t *list = json_array();
 
-	for (size_t i = 0; n != NULL && i < (n->kind == NODE_LIST ? n->len : 1); i++) {
-		const struct node *file = n->kind == NODE_LIST ? n->p[i].value : n;
+	for (size_t i = 0; i < import_count(n); i++) {
+		const struct node *file = import_item(n, i);
 		const char *path = file->kind == NODE_MAP ? get_text(file, "path", NULL)
 							  : import_text(im, file);
 		if (path != NULL) {

@@ -175,13 +175,12 @@ void import_env(struct importing *im, const char *service, const struct node *s,
 
 /* -- Lists -- */
 
-/* One text or several: calls for each. */
-static size_t count(const struct node *n)
+size_t import_count(const struct node *n)
 {
 	return n == NULL || node_is_null(n) ? 0 : n->kind == NODE_LIST ? n->len : 1;
 }
 
-static const struct node *item(const struct node *n, size_t i)
+const struct node *import_item(const struct node *n, size_t i)
 {
 	return n->kind == NODE_LIST ? n->p[i].value : n;
 }
@@ -190,9 +189,10 @@ static json_t *texts(struct importing *im, const struct node *n)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < count(n); i++) {
-		if (item(n, i)->kind == NODE_SCALAR) {
-			json_array_append_new(list, json_string(import_text(im, item(n, i))));
+	for (size_t i = 0; i < import_count(n); i++) {
+		if (import_item(n, i)->kind == NODE_SCALAR) {
+			json_array_append_new(
+				list, json_string(import_text(im, import_item(n, i))));
 		}
 	}
 	return list;
@@ -206,8 +206,8 @@ static const char *command(struct importing *im, const struct node *n, size_t fr
 	if (n->kind == NODE_SCALAR) {
 		return import_text(im, n);
 	}
-	for (size_t i = from; i < count(n); i++) {
-		const char *word = import_text(im, item(n, i));
+	for (size_t i = from; i < import_count(n); i++) {
+		const char *word = import_text(im, import_item(n, i));
 		bool plain = *word != '\0' && strpbrk(word, " \t\n\"'\\$&;|<>()*?[]#~`!{}") == NULL;
 		str_add(&out, i > from ? " " : "");
 		str_add(&out, plain ? "" : "'");
@@ -342,7 +342,7 @@ static void put_health(struct importing *im, const char *service, const struct n
 	const struct node *interval = node_get(health, "interval");
 	const struct node *timeout = node_get(health, "timeout");
 	const char *kind = test != NULL && test->kind == NODE_LIST && test->len > 0
-				   ? item(test, 0)->text
+				   ? import_item(test, 0)->text
 				   : "CMD-SHELL";
 	json_t *o = json_object();
 
@@ -352,7 +352,7 @@ static void put_health(struct importing *im, const char *service, const struct n
 	}
 	put_text(o, "cmd", command(im, test, 1));
 	if (str_eq(kind, "CMD-SHELL") && test->kind == NODE_LIST && test->len > 1) {
-		json_object_set_new(o, "cmd", json_string(import_text(im, item(test, 1))));
+		json_object_set_new(o, "cmd", json_string(import_text(im, import_item(test, 1))));
 	}
 	if (interval != NULL && interval->kind == NODE_SCALAR) {
 		put_text(o, "interval", duration(im, interval));
@@ -448,8 +448,8 @@ void import_volumes(
 	const struct node *all = node_get(s, "volumes");
 	json_t *const lists[3] = {json_array(), json_array(), json_array()};
 
-	for (size_t i = 0; i < count(all); i++) {
-		const struct node *v = item(all, i);
+	for (size_t i = 0; i < import_count(all); i++) {
+		const struct node *v = import_item(all, i);
 		if (v->kind == NODE_MAP) {
 			const struct node *source = node_get(v, "source"),
 					  *to = node_get(v, "target");
@@ -483,10 +483,10 @@ bool import_port(struct importing *im, const struct node *s, size_t at, struct i
 	const struct node *ports = node_get(s, "ports");
 
 	*out = (struct import_port){0};
-	if (at >= count(ports)) {
+	if (at >= import_count(ports)) {
 		return false;
 	}
-	const struct node *n = item(ports, at);
+	const struct node *n = import_item(ports, at);
 	if (n->kind == NODE_MAP) {
 		out->address = get_text(n, "host_ip", NULL);
 		out->outside = get_text(n, "published", NULL);
@@ -526,9 +526,9 @@ int import_inside_port(struct importing *im, const struct node *s)
 			return (int)number;
 		}
 	}
-	for (size_t i = 0; i < count(expose); i++) {
+	for (size_t i = 0; i < import_count(expose); i++) {
 		CLEANUP_FREE char *text =
-			xstrdup(item(expose, i)->text ? item(expose, i)->text : "");
+			xstrdup(import_item(expose, i)->text ? import_item(expose, i)->text : "");
 		text[strcspn(text, "/")] = '\0';
 		if (str_to_long(text, 1, 65535, &number) == 0) {
 			return (int)number;
