@@ -366,23 +366,36 @@ static int start_failed(struct error *err)
 				 "has, Docker kept it over a crash: sudo systemctl restart docker");
 }
 
+/* A start that comes second changes nothing. */
+static int start(struct proxy *p, struct error *err)
+{
+	return docker_container_start(p->host->docker, p->container, err) < 0 ? start_failed(err)
+									      : wait_ready(p, err);
+}
+
 static int create(struct proxy *p, const struct docker_container_spec *spec, struct error *err)
 {
 	CLEANUP_FREE char *id = NULL;
-	if (docker_container_run(p->host->docker, spec, NULL, &id, NULL, err) < 0) {
+	if (docker_container_run(p->host->docker, spec, NULL, &id, NULL, err) == 0) {
+		return wait_ready(p, err);
+	}
+	if (err->status == 409 && !id) {
+		/* Another service's push has just made it, and has perhaps ended since. */
+		*err = (struct error){0};
+		return start(p, err);
+	}
+	/*
+	 * Only what was made here: the name may be taken.  And not when interrupted: a daemon that
+	 * is slow removes it when the tool has left, under the hands of the next push, which would
+	 * have found it and used it.
+	 */
+	if (id && err->kind != ERROR_INTERRUPTED) {
 		struct error ignored = {0};
-		if (err->status == 409 && !id) {
-			/* Another service's push has just made it. */
-			*err = (struct error){0};
-			return wait_ready(p, err);
-		}
-		/* Only what was made here: the name may be taken. */
-		if (id && docker_container_remove(p->host->docker, id, true, true, &ignored) < 0) {
+		if (docker_container_remove(p->host->docker, id, true, true, &ignored) < 0) {
 			ui_debug(p->host->ui, p->host->name, "%s", ignored.text);
 		}
-		return start_failed(err);
 	}
-	return wait_ready(p, err);
+	return start_failed(err);
 }
 
 static char *drift_of(
@@ -419,9 +432,7 @@ static int boot_container(struct proxy *p, struct seen *s, const struct docker_c
 	r->outcome = s->has_container ? PROXY_STARTED : PROXY_BOOTED;
 	CLEANUP_FREE char *differs = s->has_container ? drift_of(p, s, spec) : NULL;
 	if (s->has_container && !differs) {
-		return docker_container_start(p->host->docker, p->container, err) < 0
-			       ? start_failed(err)
-			       : wait_ready(p, err);
+		return start(p, err);
 	}
 	if (s->has_container &&
 		docker_container_remove(p->host->docker, p->container, true, true, err) < 0) {

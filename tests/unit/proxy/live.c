@@ -13,10 +13,12 @@
 #include "docker/container.h"
 #include "docker/image.h"
 #include "docker/network.h"
+#include "util/cancel.h"
 #include "util/digest.h"
 #include "util/json.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <time.h>
 
 #define APP_IMAGE "app-base:1"
@@ -322,6 +324,77 @@ static void boots_once_and_tells_drift(struct live *l)
 	assert_null(r.drift);
 }
 
+static void *ask(void *arg)
+{
+	struct docker_info info = {0};
+	struct error e = {0};
+	if (docker_info(arg, &info, &e) == 0) {
+		docker_info_fini(&info);
+	}
+	return NULL;
+}
+
+/* As behind the first steps of a push: connections to the daemon that stand idle. */
+static void connections_stand_idle(struct live *l)
+{
+	pthread_t threads[4];
+	for (int i = 0; i < 4; i++) {
+		OK(pthread_create(&threads[i], NULL, ask, l->host->docker));
+	}
+	for (int i = 0; i < 4; i++) {
+		OK(pthread_join(threads[i], NULL));
+	}
+}
+
+/* Once Docker has the proxy's container: Ctrl-C. */
+static void *interrupt(void *arg)
+{
+	struct live *l = arg;
+	struct docker *d = docker_new(&(struct docker_dialer){.dial = docker_dial_local}, NULL);
+	struct docker_container seen = {0};
+	struct error e = {0};
+	for (int i = 0; i < 3000; i++) {
+		if (docker_container_inspect(d, l->container, &seen, &e) == 0) {
+			break;
+		}
+		usleep(2000);
+	}
+	docker_container_fini(&seen);
+	docker_free(d);
+	cancel_now();
+	return NULL;
+}
+
+/*
+ * A daemon that is slow may do what it was asked for long after the tool has left; a removal among
+ * it would take the proxy from the push that comes next.
+ */
+static void an_interrupted_boot_is_the_next_ones(struct live *l)
+{
+	struct docker_container seen = {0};
+	struct proxy_boot_result r = {0};
+	pthread_t thread;
+	connections_stand_idle(l);
+	OK(pthread_create(&thread, NULL, interrupt, l));
+	int rc = proxy_boot(l->host, &l->config, &r, &err);
+	OK(pthread_join(thread, NULL));
+	cancel_reset();
+	if (rc == 0) {
+		print_message("# %s: booted before it was interrupted\n", l->image);
+	} else {
+		assert_int_equal(err.kind, ERROR_INTERRUPTED);
+	}
+	OK(docker_container_inspect(l->host->docker, l->container, &seen, &err));
+	CLEANUP_FREE char *id = xstrdup(seen.id);
+	docker_container_fini(&seen);
+	OK(proxy_boot(l->host, &l->config, &r, &err));
+	OK(docker_container_inspect(l->host->docker, l->container, &seen, &err));
+	assert_string_equal(seen.id, id);
+	assert_true(seen.running);
+	docker_container_fini(&seen);
+	OK(docker_container_remove(l->host->docker, l->container, true, true, &err));
+}
+
 static void switches_without_a_lost_request(struct live *l)
 {
 	const char *many = getenv("DEPLOY_SWITCHES");
@@ -596,6 +669,7 @@ static void all_of(const char *driver, const char *image)
 		end(&l);
 		skip();
 	}
+	an_interrupted_boot_is_the_next_ones(&l);
 	boots_once_and_tells_drift(&l);
 	char *name = start_app(&l, true);
 	push(&l, name, NULL, false);
