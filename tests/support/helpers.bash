@@ -106,6 +106,24 @@ app_repo() {
 	"$E2E_ROOT/deploy/examples/sample/make-repo" "$APP" --ssh-config "$BED_SSH_CONFIG" "$@"
 }
 
+# example_repo NAME HOST=hN...: an example as its owner has it, in $APP; its host names lead to this
+# bed by the operator's ssh configuration, which is all that is added to its manifest.
+example_repo() {
+	local name=$1 pair
+	shift
+	: "${APP:=$(e2e_tmp)/app}"
+	SERVICE=$name
+	cp -r "$E2E_ROOT/deploy/examples/$name" "$APP"
+	for pair in "$@"; do
+		printf 'Host %s\n    HostName %s\n' "${pair%=*}" "$(testbed ip "${pair#*=}")"
+	done | cat - "$BED_SSH_CONFIG" >"$(e2e_tmp)/ssh_config"
+	printf '\nssh: {config: %s}\n' "$(e2e_tmp)/ssh_config" >>"$APP/deploy.yml"
+	git -C "$APP" -c init.defaultBranch=main init -q
+	git -C "$APP" config user.name "The Owner"
+	git -C "$APP" config user.email "owner@$name.example"
+	app_commit "As it is today"
+}
+
 # app_commit SUBJECT [FILE=CONTENT | FILE-]...: writes or removes files, and commits.
 app_commit() {
 	local subject=$1 arg file

@@ -10,8 +10,10 @@
  *   /app/unhealthy   "/up" answers 503 with this file's content
  *   /app/crash       prints this file on stderr and exits with status 3 at start
  *   /app/hang        listens never, and ignores SIGTERM: for time-outs
+ *   LOG_FORMAT       json: a line of JSON on stdout for each request
  *
- *   /  /up  /slow?ms=N  /env?name=X  /echo  /stream[?ticks=N]  /bytes?n=N  /log?line=S /exit?code=N
+ *   /  /up  /health (the same)  /metrics (Prometheus)  /slow?ms=N  /env?name=X  /echo
+ *   /stream[?ticks=N]  /bytes?n=N  /log?line=S  /exit?code=N
  *
  * On SIGTERM it stops accepting, answers what it has begun to read, ends its
  * streams, and exits with 0. One thread a connection: it is small, and a slow
@@ -40,10 +42,12 @@ enum { REQUEST_MAX = 64 * 1024, FILE_MAX = 4096, DRAIN_MS = 60 * 1000 };
 
 static char version[FILE_MAX];
 static char hostname[256];
+static bool json_logs;
 /* Readable for ever once SIGTERM came: every wait has it in its poll set. */
 static int stopping_fd;
 static atomic_bool stopping;
 static atomic_int connections;
+static atomic_long requests;
 
 static void sleep_ms(long ms)
 {
@@ -213,12 +217,22 @@ static bool answer(int fd, char *request, size_t head_size)
 	if (!strcmp(target, "/exit")) {
 		_exit((int)query_number(query, "code", 1));
 	}
-	if (!strcmp(target, "/up")) {
+	atomic_fetch_add(&requests, 1);
+	if (json_logs) {
+		printf("{\"level\":\"info\",\"method\":\"%s\",\"path\":\"%.*s\"}\n", method,
+			(int)strcspn(target, "\"\\"), target);
+	}
+	if (!strcmp(target, "/up") || !strcmp(target, "/health")) {
 		body = "ok\n";
 		if (read_file("/app/unhealthy", text, sizeof(text))) {
 			body = text;
 			status = "503 Service Unavailable";
 		}
+	} else if (!strcmp(target, "/metrics")) {
+		snprintf(text, sizeof(text),
+			"# TYPE app_requests_total counter\napp_requests_total %ld\n",
+			atomic_load(&requests));
+		body = text;
 	} else if (!strcmp(target, "/slow")) {
 		sleep_ms(query_number(query, "ms", 800));
 		last = last || atomic_load(&stopping);
@@ -414,11 +428,12 @@ static void accept_until_told(int listener, int signals)
 
 int main(void)
 {
-	const char *port = getenv("PORT");
+	const char *port = getenv("PORT"), *format = getenv("LOG_FORMAT");
 	int listener, signals;
 	sigset_t set;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	json_logs = format && !strcmp(format, "json");
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
