@@ -3,6 +3,7 @@
  */
 #include "backup_schedule.h"
 #include "builder.h"
+#include "certificates.h"
 #include "cron.h"
 #include "deploy/operations.h"
 #include "disk.h"
@@ -254,6 +255,15 @@ static void check_backups(struct deployment *d, struct target *t, struct finding
 	}
 }
 
+static void found_certificate(void *ctx, const struct certificate_finding *c)
+{
+	static const enum level levels[] = {[CERTIFICATE_GOOD] = CHECK_OK,
+		[CERTIFICATE_ENDS_SOON] = CHECK_WARN,
+		[CERTIFICATE_EXPIRED] = CHECK_FAIL,
+		[CERTIFICATE_OTHER_NAME] = CHECK_FAIL};
+	found(ctx, c->error ? CHECK_FAIL : levels[c->state], c->server, c->mend, "%s", c->what);
+}
+
 static void check_lock(struct deployment *d, struct findings *f)
 {
 	struct target *t = &d->targets[d->lock_target];
@@ -287,6 +297,7 @@ static int check_target(struct deployment *d, struct target *t, void *ctx, struc
 	check_forwarding(t, c->f);
 	check_cron(d, t, c->f);
 	check_backups(d, t, c->f);
+	certificates_served(d, t, found_certificate, c->f);
 	return 0;
 }
 
@@ -365,6 +376,7 @@ int operation_check(struct deployment *d, struct error *err)
 		found_error(&f, NULL, &secrets);
 	}
 	check_here(d, &f);
+	certificates_given(d, found_certificate, &f);
 	if (secrets.kind == ERROR_NONE) {
 		check_servers(d, &f);
 	}
@@ -379,8 +391,7 @@ int operation_check(struct deployment *d, struct error *err)
 	}
 	vec_fini(&f.list);
 	if (failed > 0) {
-		return error_set(
-			err, ERROR_REMOTE, "%zu finding(s) would make a push fail", failed);
+		return error_set(err, ERROR_REMOTE, "%zu finding(s) have to be mended", failed);
 	}
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* plan and build: what can be seen or made without touching a server. */
 #include "builder.h"
+#include "certificates.h"
 #include "deploy/operations.h"
 #include "run.h"
 #include "state.h"
@@ -63,6 +64,9 @@ int operation_plan(struct deployment *d, struct error *err)
 	int result = version_resolve(d, &version, err);
 	if (result == 0) {
 		result = deployment_load_secrets(d, SECRETS_ALL, err);
+	}
+	if (result == 0) {
+		result = certificates_check(d, err);
 	}
 	if (result == 0) {
 		result = deployment_look(d, err);

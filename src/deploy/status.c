@@ -2,6 +2,7 @@
 /* status: one screen that says what is live where, how it does, and what is not as it should be. */
 #include "accessory.h"
 #include "backup_schedule.h"
+#include "certificates.h"
 #include "cron.h"
 #include "deploy/operations.h"
 #include "disk.h"
@@ -9,6 +10,7 @@
 #include "state.h"
 
 #include "util/clock.h"
+#include "util/json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@ struct host_status {
 	char disk_free[16];
 	struct backup_health *backups; /* by accessory of the deployment */
 	struct error *backups_failed;  /* the same: it could not be read */
+	json_t *certificates;          /* served there, as --json tells them */
 };
 
 struct status {
@@ -74,6 +77,23 @@ static void look_at_backups(struct deployment *d, struct target *t, struct host_
 	}
 }
 
+static void add_certificate(void *ctx, const struct certificate_finding *f)
+{
+	bool bad = f->error || f->state != CERTIFICATE_GOOD;
+	json_t *j = json_pack("{s:s, s:s?, s:s?}", "host", f->server, "name", f->host, "trouble",
+		bad ? f->text : NULL);
+	if (f->certificate) {
+		char when[CLOCK_RFC3339_SIZE];
+		json_object_set_new(j, "issuer", json_string(f->certificate->issuer));
+		json_object_set_new(j, "serial", json_string(f->certificate->serial));
+		json_object_set_new(
+			j, "expires", json_string(clock_rfc3339(f->certificate->ends_ms, when)));
+		json_object_set_new(j, "days_left",
+			json_integer(certificate_days(f->certificate, clock_wall_ms())));
+	}
+	json_array_append_new(ctx, j);
+}
+
 static int measure(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
 	struct status *s = ctx;
@@ -83,7 +103,9 @@ static int measure(struct deployment *d, struct target *t, void *ctx, struct err
 	h->before = xcalloc(n, sizeof(*h->before));
 	h->after = xcalloc(n, sizeof(*h->after));
 	h->sampled = xcalloc(n, sizeof(*h->sampled));
+	h->certificates = json_array();
 	look_at_backups(d, t, h);
+	certificates_served(d, t, add_certificate, h->certificates);
 	if (t->selected) {
 		sample(d, t, h->before, h->sampled);
 		int64_t begun = clock_mono_ms();
@@ -359,6 +381,39 @@ static json_t *show_backups(struct deployment *d, const struct status *s)
 	return list;
 }
 
+/* What the proxies serve, and how long it is still good. */
+static json_t *show_certificates(struct deployment *d, const struct status *s)
+{
+	static const char *const headings[] = {
+		"HOST", "CERTIFICATE", "ISSUER", "DAYS LEFT", "EXPIRES", "TROUBLE"};
+	struct ui_table *table = ui_table_new(6, headings);
+	json_t *list = json_array();
+	ui_table_right(table, 3);
+	for (size_t i = 0; i < d->n; i++) {
+		size_t at;
+		json_t *j;
+		json_array_foreach(s->hosts[i].certificates, at, j)
+		{
+			CLEANUP_FREE char *days =
+				json_at(j, "days_left")
+					? xasprintf("%ld", (long)json_int_at(j, "days_left", 0))
+					: xstrdup("");
+			CLEANUP_FREE char *expires =
+				xasprintf("%.10s", json_str_at(j, "expires", ""));
+			ui_table_row(table, (const char *[]){json_str_at(j, "host", ""),
+						    json_str_at(j, "name", "any name"),
+						    json_str_at(j, "issuer", ""), days, expires,
+						    json_str_at(j, "trouble", "")});
+			json_array_append(list, j);
+		}
+	}
+	if (json_array_size(list) > 0) {
+		ui_table_print(d->ui, table);
+	}
+	ui_table_free(table);
+	return list;
+}
+
 static void show_all(struct deployment *d, const struct status *s, json_t *drift)
 {
 	static const char *const headings[] = {
@@ -390,14 +445,15 @@ static void show_all(struct deployment *d, const struct status *s, json_t *drift
 	ui_table_free(table);
 	json_t *jobs = show_jobs(d);
 	json_t *backups = show_backups(d, s);
+	json_t *certificates = show_certificates(d, s);
 	json_t *release = live ? release_to_json(live) : json_null();
 	if (live) {
 		json_object_del(release, "config");
 	}
-	ui_json(d->ui,
-		json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "result", "status", "service",
-			d->config->service, "live", release, "hosts", hosts, "accessories",
-			accessories, "jobs", jobs, "backups", backups, "drift", drift));
+	ui_json(d->ui, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "result",
+			       "status", "service", d->config->service, "live", release, "hosts",
+			       hosts, "accessories", accessories, "jobs", jobs, "backups", backups,
+			       "certificates", certificates, "drift", drift));
 }
 
 /* What is in a bucket cannot be told without its keys. */
@@ -438,6 +494,7 @@ int operation_status(struct deployment *d, struct error *err)
 		}
 		free(s.hosts[i].backups);
 		free(s.hosts[i].backups_failed);
+		json_decref(s.hosts[i].certificates);
 	}
 	free(s.hosts);
 	return result;

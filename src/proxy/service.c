@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "proxy/service.h"
 #include "manifest/syntax.h"
+#include "proxy/certificate.h"
 #include "proxy/driver.h"
 
 #include <ctype.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <string.h>
 
 #define NAME_MAX_LEN   128
@@ -109,45 +108,17 @@ static int check_names(const struct proxy_service *s, struct error *err)
 	return 0;
 }
 
-static X509 *read_certificate(const struct secret *s)
-{
-	BIO *b = BIO_new_mem_buf(secret_reveal(s), (int)secret_len(s));
-	X509 *x = b ? PEM_read_bio_X509(b, NULL, NULL, NULL) : NULL;
-	BIO_free(b);
-	return x;
-}
-
-static EVP_PKEY *read_key(const struct secret *s)
-{
-	/* An empty pass phrase keeps OpenSSL from asking on the terminal. */
-	char none[] = "";
-	BIO *b = BIO_new_mem_buf(secret_reveal(s), (int)secret_len(s));
-	EVP_PKEY *k = b ? PEM_read_bio_PrivateKey(b, NULL, NULL, none) : NULL;
-	BIO_free(b);
-	return k;
-}
-
 static int check_certificate(const struct proxy_service *s, struct error *err)
 {
+	struct certificate c = {0};
 	if (!s->certificate || !s->private_key) {
 		return 0; /* plan renders without the secrets */
 	}
-	int rc = 0;
-	X509 *x = read_certificate(s->certificate);
-	EVP_PKEY *k = read_key(s->private_key);
-	if (!x) {
-		rc = error_set(err, ERROR_MANIFEST, "the given certificate is no PEM certificate");
-	} else if (!k) {
-		rc = error_set(err, ERROR_MANIFEST,
-			"the given private key is no PEM key without a pass phrase");
-	} else if (X509_check_private_key(x, k) != 1) {
-		rc = error_set(err, ERROR_MANIFEST,
-			"the given private key does not belong to the given certificate");
-	} else if (X509_cmp_current_time(X509_get0_notAfter(x)) < 0) {
-		rc = error_set(err, ERROR_MANIFEST, "the given certificate has expired");
+	int rc = certificate_read(s->certificate, &c, err);
+	if (rc == 0) {
+		rc = certificate_check_key(&c, s->private_key, err);
 	}
-	X509_free(x);
-	EVP_PKEY_free(k);
+	certificate_fini(&c);
 	return rc;
 }
 
