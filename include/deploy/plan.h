@@ -128,6 +128,7 @@ struct plan_host {
 	bool network;
 	bool proxy_running;
 	bool routes_there, routes_edited, maintenance;
+	bool routes_differ;     /* the proxy has other settings, or another certificate, than now */
 	struct strvec routes;   /* containers that the proxy sends this service's traffic to */
 	struct strvec schedule; /* containers that cron starts */
 	struct strmap digests;  /* role -> digest that a container would get now */

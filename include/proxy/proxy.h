@@ -139,6 +139,9 @@ const struct proxy_state *proxy_live(const struct proxy *p);
 /* Asks the running proxy which content it serves: *same tells whether it is the file's. */
 ERROR_CHECKED int proxy_running(struct proxy *p, bool *same, struct error *err);
 
+/* Would a switch to `svc` change more than which containers are live? Asks no server. */
+bool proxy_differs(const struct proxy *p, const struct proxy_service *svc);
+
 /* The rendered fragment, for plan and `proxy config`; the caller frees. Pure. */
 ERROR_CHECKED char *proxy_render(
 	const struct proxy *p, const struct proxy_service *svc, struct error *err);

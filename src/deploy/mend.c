@@ -70,6 +70,11 @@ static int mend_target(struct deployment *d, struct target *t, void *run, struct
 	return run_steps(run, t, PLAN_MEND, mend_step, err);
 }
 
+int mend_steps(struct run *r, struct error *err)
+{
+	return deployment_each(r->d, mend_target, r, err);
+}
+
 static int look_again(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
 	(void)ctx;
@@ -137,7 +142,7 @@ int mend(struct deployment *d, struct error *err)
 	tell(&plan, &hosts, d->ui);
 	if (result == 0 && plan.steps.len > 0) {
 		run_init(&run, d, &plan, &hosts);
-		result = deployment_each(d, mend_target, &run, err);
+		result = mend_steps(&run, err);
 		if (result == 0) {
 			result = record_ends(&run, err);
 		}

@@ -60,6 +60,23 @@ static bool role_is_live(const struct plan_request *req, const struct plan_host 
 	return !role->proxied || (plan_same_names(&names, &h->routes) && h->proxy_running);
 }
 
+/* The same containers behind a proxy with other settings, or with a renewed certificate. */
+static void plan_settings(const struct plan_request *req, struct plan *p)
+{
+	VEC_FOREACH (req->hosts, i) {
+		const struct plan_host *h = &req->hosts->p[i];
+		const struct config_role *role = plan_proxied_role(req->config, h);
+		if (!h->selected || !h->routes_differ || !role || !plan_role_selected(req, role)) {
+			continue;
+		}
+		struct plan_step *s = plan_add(p, PLAN_MEND, STEP_ROUTES, i);
+		strvec_copy(&s->names, &h->routes);
+		s->role = role;
+		s->number = history_serving(req->history, h->name, role->name);
+		s->note = xstrdup("with the proxy's new settings or certificate");
+	}
+}
+
 static bool is_live_already(const struct plan_request *req)
 {
 	bool any = false;
@@ -177,6 +194,7 @@ int plan_release(const struct plan_request *req, struct plan *p, struct error *e
 	}
 	if (!req->back_to && !req->force && is_live_already(req)) {
 		p->nothing = true;
+		plan_settings(req, p);
 		return 0;
 	}
 	plan_once(req, p);

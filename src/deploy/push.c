@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "builder.h"
+#include "certificates.h"
 #include "cron.h"
 #include "deploy/hooks.h"
 #include "deploy/operations.h"
@@ -253,7 +254,7 @@ static int refuse_engines(const struct deployment *d, struct error *err)
 	return 0;
 }
 
-/* This very version is live; at most accessories are missing. */
+/* This very version is live; at most accessories are missing, or the proxy's settings changed. */
 static int boot_and_tell(struct deployment *d, const struct plan *plan,
 	const struct plan_hosts *hosts, struct error *err)
 {
@@ -262,6 +263,9 @@ static int boot_and_tell(struct deployment *d, const struct plan *plan,
 	run_init(&run, d, plan, hosts);
 	if (plan->steps.len > 0) {
 		result = run_boot_missing(&run, err);
+	}
+	if (result == 0) {
+		result = mend_steps(&run, err);
 	}
 	run_fini(&run);
 	deployment_end(d);
@@ -325,6 +329,9 @@ int operation_push(struct deployment *d, const struct push_options *options, str
 		free(d->version);
 		d->version = xstrdup(version.version);
 		result = deployment_load_secrets(d, SECRETS_ALL, err);
+	}
+	if (result == 0) {
+		result = certificates_check(d, err);
 	}
 	if (result == 0) {
 		result = hooks_run(d, "pre-connect", NULL, NULL, err);

@@ -136,3 +136,5 @@ ERROR_CHECKED int command_undo(struct run *r, struct error *err);
 /* -- mend.c -- */
 /* Plans and does what has to be mended, then looks again. */
 ERROR_CHECKED int mend(struct deployment *d, struct error *err);
+/* The plan's steps of the phase PLAN_MEND, on each host. */
+ERROR_CHECKED int mend_steps(struct run *r, struct error *err);

@@ -55,8 +55,24 @@ static void add_image(
 	vec_push(&h->images, seen);
 }
 
-static void add_routes(struct plan_host *h, const struct observation *seen)
+/* Only told where the secrets are there that it takes. */
+static bool settings_differ(const struct deployment *d, const struct target *t)
 {
+	const struct config_proxy *p = target_proxy(d, t);
+	struct proxy_service svc;
+	proxy_service_init(&svc, d->config, p);
+	if (p->tls == CONFIG_TLS_GIVEN) {
+		svc.certificate = secret_map_get(&d->secrets, p->certificate_secret);
+		if (!svc.certificate) {
+			return false;
+		}
+	}
+	return proxy_differs(t->seen.proxy, &svc);
+}
+
+static void add_routes(struct plan_host *h, const struct deployment *d, const struct target *t)
+{
+	const struct observation *seen = &t->seen;
 	if (!seen->proxy) {
 		return;
 	}
@@ -64,6 +80,7 @@ static void add_routes(struct plan_host *h, const struct observation *seen)
 	h->routes_there = state->present;
 	h->routes_edited = state->present && state->edited;
 	h->maintenance = state->maintenance;
+	h->routes_differ = state->present && settings_differ(d, t);
 	strvec_copy(&h->routes, &state->live);
 }
 
@@ -117,7 +134,7 @@ void state_hosts(struct deployment *d, struct plan_hosts *out)
 		VEC_FOREACH (&t->seen.images, j) {
 			add_image(d, &h, &t->seen.images.p[j]);
 		}
-		add_routes(&h, &t->seen);
+		add_routes(&h, d, t);
 		strvec_copy(&h.schedule, &t->seen.schedule);
 		add_accessories(d, &h, t);
 		add_backups_left(d, &h, t);

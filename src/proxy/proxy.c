@@ -305,6 +305,15 @@ void proxy_completed_fini(struct proxy_service *s)
 	proxy_service_fini(s);
 }
 
+bool proxy_differs(const struct proxy *p, const struct proxy_service *svc)
+{
+	struct proxy_service full;
+	proxy_complete(p, svc, &full);
+	CLEANUP_FREE char *shape = proxy_shape(p->driver, &full, p->version);
+	proxy_completed_fini(&full);
+	return !str_eq(shape, p->state.shape);
+}
+
 char *proxy_render(const struct proxy *p, const struct proxy_service *svc, struct error *err)
 {
 	struct proxy_service full;

@@ -42,6 +42,10 @@ teardown() { proxy_teardown; }
 
 @test "a given certificate serves HTTPS, and HTTP is redirected" { given_certificate; }
 
+@test "a renewed certificate is served without a restart, one that is no good is refused or told" {
+	renewed_certificate
+}
+
 @test "a configuration edited by hand is told, and mended by the next push" { edited_by_hand caddy; }
 
 @test "a proxy container removed by hand is told, and comes back with the next push" { removed_by_hand; }

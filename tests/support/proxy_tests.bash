@@ -210,20 +210,26 @@ maintenance_on_and_off() {
 	assert_serves "version 2" "http://$H1_IP/" "$V"
 }
 
+# give_certificate DAYS [NAME [KEY]]: a new one in $TLS and in the secrets; KEY: with another's key.
+give_certificate() {
+	TLS=$BATS_TEST_TMPDIR/tls
+	mkdir -p "$TLS"
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=${2:-$V}" \
+		-keyout "$TLS/key.pem" -out "$TLS/csr.pem" 2>/dev/null
+	openssl x509 -req -in "$TLS/csr.pem" -signkey "$TLS/key.pem" -days "$1" -out "$TLS/cert.pem" \
+		-extfile <(echo "subjectAltName=DNS:${2:-$V}") 2>/dev/null
+	secrets_file "CERT=\"$(cat "$TLS/cert.pem")\"" "KEY=\"$(cat "${3:-$TLS/key.pem}")\""
+	manifest_edit 's|^  ssl: .*|  ssl: {certificate_pem: CERT, private_key_pem: KEY}|'
+}
+https() { curl -s -m 5 --cacert "$TLS/cert.pem" --resolve "$V:443:$H1_IP" "https://$V/"; }
+tls_client() { openssl s_client -connect "$H1_IP:443" -servername "$V" "$@" </dev/null 2>&1; }
+serial() { openssl x509 -noout -serial | cut -d= -f2; }
+
 given_certificate() {
-	local dir=$BATS_TEST_TMPDIR/tls
-	mkdir -p "$dir" "$APP/.deploy"
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3 -subj "/CN=$V" \
-		-addext "subjectAltName=DNS:$V" -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>/dev/null
-	{
-		printf 'CERT="%s"\n' "$(cat "$dir/cert.pem")"
-		printf 'KEY="%s"\n' "$(cat "$dir/key.pem")"
-	} >"$APP/.deploy/secrets"
-	chmod 600 "$APP/.deploy/secrets"
-	sed -i 's|^  ssl: .*|  ssl: {certificate_pem: CERT, private_key_pem: KEY}|' "$APP/deploy.yml"
+	give_certificate 90
 	app_commit "With TLS"
 	deploy_ok push
-	assert_equal "$(curl -s -m 5 --cacert "$dir/cert.pem" --resolve "$V:443:$H1_IP" "https://$V/")" "version 1" https
+	assert_equal "$(https)" "version 1" https
 	curl -s -i -m 5 -H "Host: $V" "http://$H1_IP/a?b=c" >"$BATS_TEST_TMPDIR/redirect"
 	grep -E '^HTTP/1.1 30[1278]' "$BATS_TEST_TMPDIR/redirect"
 	grep -iE "^location: https://$V/a\\?b=c" "$BATS_TEST_TMPDIR/redirect"
@@ -233,7 +239,56 @@ given_certificate() {
 	assert_equal "$(grep -cv '^600 \|^400 ' "$BATS_TEST_TMPDIR/keys" || true)" 0 "keys that others may read"
 	app_commit "Version 2" version.txt="version 2"
 	deploy_ok push
-	assert_equal "$(curl -s -m 5 --cacert "$dir/cert.pem" --resolve "$V:443:$H1_IP" "https://$V/")" "version 2" https
+	assert_equal "$(https)" "version 2" https
+}
+
+# The same version with renewed secrets; what is wrong with a given one, and how long it is good.
+renewed_certificate() {
+	local before first
+	give_certificate 10
+	manifest_edit 's|^  ssl: .*|&\n  ssl_redirect: false|'
+	app_commit "With TLS"
+	deploy_ok push
+	assert_stderr "CERT: the given certificate is good for 9 days"
+	deploy_ok check
+	assert_stdout "warning  h1: $V: the certificate is good for 9 days, until .*, by $V"
+	first=$(tls_client | serial)
+	before=$(docker_on h1 inspect -f '{{.Id}} {{.State.StartedAt}}' "deploy-proxy-$DRIVER")
+	load_start --host-header "$V" --rate 150 --keepalive --path /:9 --path '/slow?ms=700:1' "http://$H1_IP"
+	give_certificate 90
+	deploy_ok push
+	assert_equal "$(tls_client | serial)" "$(serial <"$TLS/cert.pem")" "serial of what is served"
+	load_stop
+	assert_no_failures
+	[[ $first != "$(serial <"$TLS/cert.pem")" ]]
+	assert_equal "$(https)" "version 1" https
+	assert_equal "$(docker_on h1 inspect -f '{{.Id}} {{.State.StartedAt}}' "deploy-proxy-$DRIVER")" "$before" \
+		"the proxy's container"
+	deploy_ok status
+	assert_stdout "^h1 +$V +$V +89 +20"
+	deploy_ok status --json
+	jq -e --arg serial "$(serial <"$TLS/cert.pem")" --arg name "$V" '.certificates ==
+		[(.certificates[0] | {host: "h1", name: $name, trouble: null, issuer: $name, serial: $serial,
+		expires, days_left: 89})]' "$DEPLOY_STDOUT"
+	deploy_ok push
+	refute_stderr "certificate"
+	assert_stdout "nothing to deploy"
+
+	cp "$TLS/key.pem" "$TLS/old.pem"
+	give_certificate 90 "$V" "$TLS/old.pem"
+	deploy_fails 3 push
+	assert_stderr "CERT and KEY: the given private key does not belong"
+	give_certificate 90 other.test
+	deploy_fails 3 push
+	assert_stderr "the given certificate is not for '$V', it is for other names: other.test"
+	deploy_fails 5 check
+	assert_stdout "FAIL +CERT: the given certificate is not for '$V'"
+	assert_stdout "ok +h1: $V: the certificate is good"
+	give_certificate -1
+	deploy_ok push
+	assert_stderr "CERT: the given certificate has expired on"
+	deploy_fails 5 check
+	assert_stdout "FAIL +h1: $V: the certificate has expired on"
 }
 
 edited_by_hand() {

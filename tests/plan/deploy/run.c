@@ -15,6 +15,7 @@
  *"images":
  *{"sha256:..": "tag"}, "routes": [..], "schedule": [..], "proxy": true,
  *...}}
+ *	"edited", "differs" of a host: the proxy's configuration, by hand or from the manifest
  *	"accessories" of a host: {"db": "missing" | "stopped" | "drifted"}; others of it run
  *	"backups_differ": ["db"]: what cron does to back them up; "backups_left": ["old"]
  */
@@ -84,6 +85,7 @@ static void read_host(
 		.network = json_bool_at(j, "network", 1),
 		.proxy_running = json_bool_at(j, "proxy", 1),
 		.routes_edited = json_bool_at(j, "edited", 0),
+		.routes_differ = json_bool_at(j, "differs", 0),
 	};
 	size_t i;
 	json_t *item;
