@@ -388,9 +388,44 @@ static void note_linebreak_mode(struct parser *s)
 	}
 }
 
+/*
+ * A line of a shell script, such as `if [ -f .env ]; then`: a secrets file that is also sourced by
+ * a shell may have some.  dotenv skips what is no entry; only what nobody writes by mistake is
+ * skipped here.
+ */
+static bool is_shell(const struct parser *s)
+{
+	static const char *const words[] = {"if", "then", "else", "elif", "fi", "for", "while",
+		"do", "done", "source", ".", "set", "[", "[[", "export"};
+	size_t left = (size_t)(s->end - s->p);
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		size_t n = strlen(words[i]);
+		if (left < n || memcmp(s->p, words[i], n) != 0) {
+			continue;
+		}
+		const char *p = s->p + n;
+		while (p < s->end && is_blank(*p)) {
+			p++;
+		}
+		bool ends = p == s->end || *p == '\n' || *p == ';' || *p == '#';
+		/* `export $(...)`; and "if = x" is an entry */
+		if (i == sizeof(words) / sizeof(words[0]) - 1
+				? p < s->end && *p == '$'
+				: ends || (p > s->p + n && *p != '=')) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* One line that is neither empty nor a comment. */
 static int statement(struct parser *s)
 {
+	if (is_shell(s)) {
+		skip_line(s);
+		return 0;
+	}
 	if (s->end - s->p > 7 && memcmp(s->p, "export", 6) == 0 && is_blank(s->p[6])) {
 		s->p += 6;
 		skip_blanks(s);
