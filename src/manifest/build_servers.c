@@ -133,19 +133,37 @@ static void check_command(struct build *b, const struct node *cmd)
 	strvec_fini(&words);
 }
 
-/* Old and new containers run side by side: a fixed port of the host can only be one's. */
-static void check_publish(struct build *b, const struct node *options)
+/*
+ * A port of the server is one container's: it stops before the next one starts, as Kamal's users
+ * do by hand.  Behind the proxy nothing ever stops first.
+ */
+static void check_publish(struct build *b, const struct node *map, struct config_role *role)
 {
+	const struct node *options = node_get(map, "options");
 	const struct node *publish = node_get(options, "publish");
 	struct strvec ports = {0};
 
 	get_list(b, options, "publish", false, &ports);
 	VEC_FOREACH (&ports, i) {
-		if (strchr(ports.p[i], ':') != NULL) {
+		if (strchr(ports.p[i], ':') == NULL) {
+			continue;
+		}
+		if (role->proxied || role->crons.len > 0 || role->replicas > 1 ||
+			(has(map, "order") && !role->stop_first)) {
 			mistake(b, publish,
-				"the proxy reaches the container by itself; leave it out",
+				role->proxied
+					? "the proxy reaches the container by itself; leave it out"
+					: "leave the server's port out: Docker chooses one",
 				"port '%s' of the server cannot be held by the old and the new "
 				"container",
+				ports.p[i]);
+		} else if (!role->stop_first) {
+			role->stop_first = true;
+			warning(b, publish,
+				"behind the proxy there is no such gap; or say it: order: "
+				"stop-first",
+				"port '%s' of the server can be held by one container: the old "
+				"one stops before the new one starts",
 				ports.p[i]);
 		}
 	}
@@ -215,7 +233,6 @@ static void build_role(
 	build_env_files(b, map, &role->env);
 	build_env(b, node_get(map, "env"), &role->env);
 	build_options(b, node_get(map, "options"), &role->options);
-	check_publish(b, node_get(map, "options"));
 	get_map(b, b->root, "labels", &role->labels);
 	get_map(b, map, "labels", &role->labels);
 	build_volumes(b, map, &role->volumes);
@@ -229,6 +246,7 @@ static void build_role(
 	}
 	build_role_proxy(b, node_get(map, "proxy"), role);
 	build_life(b, map, role);
+	check_publish(b, map, role);
 	role->stop_timeout_ms = get_ms(map, "stop_timeout",
 		get_ms(b->root, "stop_timeout", role->proxied ? 10000 : c->drain_timeout_ms));
 	if (role->hosts.len == 0 && !c->allow_empty_roles && (map == NULL || !map->bad) &&
