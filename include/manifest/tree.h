@@ -32,6 +32,7 @@ struct node_item {
 struct node {
 	enum node_kind kind;
 	struct mark mark;
+	int end_line, end_column; /* of a key: behind its value, or where the next token begins */
 	/* scalar */
 	const char *text; /* NUL-terminated, without a NUL inside */
 	const char *raw; /* as written, before variables were expanded: this is what may be shown */

@@ -5,6 +5,7 @@
 #include "manifest/import.h"
 #include "util/fs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -116,8 +117,13 @@ static void show(struct ui *ui, const struct outcome *outcome, const struct init
 	if (!facts->dockerfile) {
 		ui_print(ui, "There is no Dockerfile here yet: 'deploy push' builds from one.");
 	}
-	ui_print(ui,
-		"Next: put your server into deploy.yml, then 'deploy check' and 'deploy setup'.");
+	if (fs_exists("config/deploy.yml")) {
+		ui_print(ui, "From now on deploy.yml is read here, not config/deploy.yml.\n"
+			     "Next: read it through, then 'deploy check' and 'deploy push'.");
+	} else {
+		ui_print(ui, "Next: put your server into deploy.yml, then 'deploy check' and "
+			     "'deploy setup'.");
+	}
 	ui_json(ui, json_pack("{s:s, s:o, s:o, s:b}", "result", "init", "created",
 			    list_json(&outcome->created), "kept", list_json(&outcome->kept),
 			    "dockerfile", facts->dockerfile));
@@ -135,7 +141,7 @@ static int found_kamal(struct ui *ui)
 	return 0;
 }
 
-/* -- From Compose files -- */
+/* -- From Compose files, or Kamal's -- */
 
 struct init_options {
 	struct strvec from;
@@ -143,44 +149,133 @@ struct init_options {
 
 static const struct cli_option init_options[] = {
 	{"from", 0, CLI_LIST, offsetof(struct init_options, from), "FILE,...",
-		"make deploy.yml of Compose files, the later over the former", 0, 0, 0},
+		"make deploy.yml of Compose files, or of Kamal's", 0, 0, 0},
 	{NULL, 0, CLI_FLAG, 0, NULL, NULL, 0, 0, 0},
 };
 
-static int read_sources(
-	const struct strvec *paths, struct source *sources, struct str *texts, struct error *err)
+struct from {
+	struct strvec paths;
+	struct source *sources;
+	struct str *texts;
+	size_t n;
+};
+
+static void from_fini(struct from *f)
 {
-	for (size_t i = 0; i < paths->len; i++) {
-		if (fs_read(paths->p[i], &texts[i], err) < 0) {
+	for (size_t i = 0; i < f->n; i++) {
+		str_fini(&f->texts[i]);
+	}
+	free(f->texts);
+	free(f->sources);
+	strvec_fini(&f->paths);
+}
+
+static int from_read(struct from *f, const char *path, struct error *err)
+{
+	f->texts = xrealloc(f->texts, (f->n + 1) * sizeof(*f->texts));
+	f->sources = xrealloc(f->sources, (f->n + 1) * sizeof(*f->sources));
+	struct str *text = &f->texts[f->n];
+	*text = (struct str)STR_SECRET_INIT(STR_MAX_FILE);
+	strvec_push(&f->paths, path);
+	f->n++;
+	if (fs_read(path, text, err) < 0) {
+		return -1;
+	}
+	f->sources[f->n - 1] = (struct source){
+		.name = f->paths.p[f->n - 1], .text = str_c(text), .len = text->len};
+	return 0;
+}
+
+/* The names in a folder that begin and end so, sorted. */
+static void list_names(const char *folder, const char *begin, const char *end, struct strvec *names)
+{
+	DIR *dir = opendir(folder);
+
+	for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+		if (*e->d_name != '.' && str_starts(e->d_name, begin) && str_ends(e->d_name, end) &&
+			strlen(e->d_name) > strlen(begin) + strlen(end)) {
+			strvec_push(names, e->d_name);
+		}
+	}
+	if (dir != NULL) {
+		closedir(dir);
+	}
+	strvec_sort(names);
+}
+
+/* config/deploy.staging.yml and the like, when only config/deploy.yml was named. */
+static int from_read_destinations(struct from *f, struct error *err)
+{
+	CLEANUP_STRVEC struct strvec names = {0};
+	CLEANUP_FREE char *base = xstrdup(f->paths.p[0]);
+	char *slash = strrchr(base, '/');
+	char *name = slash != NULL ? slash + 1 : base;
+	const char *folder = slash == NULL ? "." : slash == base ? "/" : base;
+	char *dot = strrchr(name, '.');
+
+	if (dot == NULL || strcmp(dot, ".yml") != 0) {
+		return 0;
+	}
+	dot[1] = '\0';
+	if (slash != NULL) {
+		*slash = '\0';
+	}
+	list_names(folder, name, ".yml", &names);
+	VEC_FOREACH (&names, i) {
+		CLEANUP_FREE char *path =
+			slash == NULL ? xstrdup(names.p[i]) : xasprintf("%s/%s", base, names.p[i]);
+		if (from_read(f, path, err) < 0) {
 			return -1;
 		}
-		sources[i] = (struct source){
-			.name = paths->p[i], .text = str_c(&texts[i]), .len = texts[i].len};
 	}
 	return 0;
 }
 
-static int import_files(struct cli *cli, const struct strvec *paths, const char *service,
-	struct import *out, struct error *err)
+static int from_kamal(
+	struct from *f, struct import *out, struct diagnostics *diags, struct error *err)
 {
-	struct source *sources = xcalloc(paths->len, sizeof(*sources));
-	struct str *texts = xcalloc(paths->len, sizeof(*texts));
-	struct diagnostics diags = {0};
-	VEC_FOREACH (paths, i) {
-		texts[i] = (struct str)STR_SECRET_INIT(STR_MAX_FILE);
-	}
-	int rc = read_sources(paths, sources, texts, err);
+	CLEANUP_STRVEC struct strvec hooks = {0}, all = {0};
 
-	if (rc == 0 && import_compose(sources, paths->len, service, out, &diags) < 0) {
-		rc = error_set(err, ERROR_MANIFEST, "%s cannot be made a manifest of", paths->p[0]);
+	if (f->n == 1 && from_read_destinations(f, err) < 0) {
+		return -1;
+	}
+	list_names(".kamal/hooks", "", "", &all);
+	VEC_FOREACH (&all, i) {
+		if (!str_ends(all.p[i], ".sample")) {
+			strvec_push(&hooks, all.p[i]);
+		}
+	}
+	return import_kamal(f->sources, f->n, fs_exists(".kamal") ? &hooks : NULL, out, diags);
+}
+
+static int already_there(struct error *err)
+{
+	error_set(err, ERROR_USAGE, "there is a deploy.yml already");
+	return error_hint(err, "give it another name first");
+}
+
+static int import_files(struct cli *cli, struct from *f, const struct strvec *paths,
+	const char *service, struct import *out, struct error *err)
+{
+	struct diagnostics diags = {0};
+	int rc = 0;
+
+	VEC_FOREACH (paths, i) {
+		if (from_read(f, paths->p[i], err) < 0) {
+			return -1;
+		}
+	}
+	bool kamal = import_is_kamal(&f->sources[0]);
+	if (!kamal && fs_exists("config/deploy.yml")) {
+		return already_there(err);
+	}
+	rc = kamal ? from_kamal(f, out, &diags, err)
+		   : import_compose(f->sources, f->n, service, out, &diags);
+	if (rc < 0 && err->kind == ERROR_NONE) {
+		error_set(err, ERROR_MANIFEST, "%s cannot be made a manifest of", paths->p[0]);
 	}
 	cli_show_diagnostics(cli->ui, &diags, cli_wants_color(&cli->globals));
 	diagnostics_fini(&diags);
-	VEC_FOREACH (paths, i) {
-		str_fini(&texts[i]);
-	}
-	free(texts);
-	free(sources);
 	return rc;
 }
 
@@ -203,6 +298,17 @@ static int write_import(
 {
 	CLEANUP_STR struct str secrets = STR_SECRET_INIT(STR_MAX_FILE);
 
+	VEC_FOREACH (&import->destinations, i) {
+		const struct strmap_entry *d = &import->destinations.p[i];
+		CLEANUP_FREE char *path = xasprintf("deploy.%s.yml", d->key);
+		if (write_new(outcome, path, d->value, 0644, err) < 0) {
+			return -1;
+		}
+	}
+	/* a .deploy folder would hide what is in it */
+	if (fs_exists(".kamal") && !fs_exists(".deploy")) {
+		return write_new(outcome, "deploy.yml", import->manifest, 0644, err);
+	}
 	str_addf(&secrets, "%s%s%s", init_secrets_text, *import->secrets ? "\n" : "",
 		import->secrets);
 	if (write_files(outcome, import->manifest, str_c(&secrets), err) < 0) {
@@ -217,13 +323,13 @@ static int write_import(
 static int run_from(struct cli *cli, const struct strvec *paths, struct outcome *outcome,
 	const struct init_facts *facts, struct error *err)
 {
+	__attribute__((cleanup(from_fini))) struct from from = {0};
 	struct import import = {0};
 
-	if (fs_exists("deploy.yml") || fs_exists("config/deploy.yml")) {
-		error_set(err, ERROR_USAGE, "there is a deploy.yml already");
-		return error_hint(err, "give it another name first");
+	if (fs_exists("deploy.yml")) {
+		return already_there(err);
 	}
-	int rc = import_files(cli, paths, facts->service, &import, err);
+	int rc = import_files(cli, &from, paths, facts->service, &import, err);
 	if (rc == 0) {
 		rc = write_import(cli, outcome, &import, err);
 	}
@@ -261,7 +367,8 @@ const struct command command_init = {
 	.description =
 		"In the working folder; files that are there stay as they are. The service gets\n"
 		"the folder's name, the port comes from the Dockerfile's EXPOSE. A project with\n"
-		"Kamal's config/deploy.yml needs none of this: it is used as it is.",
+		"Kamal's config/deploy.yml needs none of this: it is used as it is, unless it\n"
+		"has keys that are refused; --from config/deploy.yml makes them comments.",
 	.options = init_options,
 	.options_size = sizeof(struct init_options),
 	.run = run_init,

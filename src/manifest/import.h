@@ -39,6 +39,9 @@ void import_container(struct importing *im, const char *service, const struct no
 void import_volumes(
 	struct importing *im, const char *service, const struct node *s, bool places, json_t *out);
 
+/* "Host(`shop.example.com`)" of a label of Traefik's, or NULL. */
+const char *import_label_host(struct importing *im, const struct node *labels);
+
 /* One published port. */
 struct import_port {
 	const char *address; /* NULL: all */

@@ -2,6 +2,7 @@
 #include "manifest/import.h"
 
 #include "import.h"
+#include "import_cut.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ void import_fini(struct import *i)
 		explicit_bzero(i->secrets, strlen(i->secrets));
 	}
 	free(i->secrets);
+	strmap_fini(&i->destinations);
 	*i = (struct import){0};
 }
 
@@ -242,20 +244,6 @@ static const struct node_item *find_app(struct importing *im)
 
 /* -- Sections -- */
 
-/* A comment, its lines of at most 78 columns. */
-static void add_comment(struct str *out, const char *text)
-{
-	for (const char *p = text; *p != '\0';) {
-		size_t n = strlen(p) <= 76 ? strlen(p) : 76;
-		while (p[n] != '\0' && p[n] != ' ' && n > 0) {
-			n--;
-		}
-		n = n > 0 ? n : strcspn(p, " ");
-		str_addf(out, "# %.*s\n", (int)n, p);
-		p += n + (p[n] == ' ');
-	}
-}
-
 /* The comments that have come together, and the key. */
 static void section(struct importing *im, struct str *out, const char *key, json_t *value)
 {
@@ -265,7 +253,7 @@ static void section(struct importing *im, struct str *out, const char *key, json
 
 	str_add(out, empty && im->comments.len == 0 ? "" : "\n");
 	VEC_FOREACH (&im->comments, i) {
-		add_comment(out, im->comments.p[i]);
+		import_add_comment(out, 0, im->comments.p[i]);
 	}
 	if (!empty) {
 		json_object_set(o, key, value);
@@ -363,11 +351,8 @@ static void write_servers(struct importing *im, const struct node_item *app, str
 	section(im, out, "servers", o);
 }
 
-/* "Host(`shop.example.com`)" of a label of Traefik's. */
-static const char *label_host(struct importing *im, const struct node *s)
+const char *import_label_host(struct importing *im, const struct node *labels)
 {
-	const struct node *labels = node_get(s, "labels");
-
 	for (size_t i = 0; labels != NULL && labels->kind == NODE_MAP && i < labels->len; i++) {
 		const struct node *v = labels->p[i].value;
 		const char *at = v->kind == NODE_SCALAR ? strstr(v->text, "Host(`") : NULL;
@@ -399,7 +384,8 @@ static const char *health_path(struct importing *im, const struct node *s)
 static void write_proxy(struct importing *im, const struct node_item *app, struct str *out)
 {
 	json_t *o = json_object(), *health = json_object();
-	const char *host = label_host(im, app->value), *path = health_path(im, app->value);
+	const char *host = import_label_host(im, node_get(app->value, "labels")),
+		   *path = health_path(im, app->value);
 	const char *driver = "caddy";
 	int port = import_inside_port(im, app->value);
 
@@ -577,8 +563,8 @@ int import_compose(const struct source *files, size_t n, const char *service, st
 	}
 	if (app != NULL) {
 		write_manifest(&im, app, im.project, &text);
-		*out = (struct import){
-			.manifest = str_take(&text), .secrets = str_take(&im.secrets)};
+		out->manifest = str_take(&text);
+		out->secrets = str_take(&im.secrets);
 	}
 	str_fini(&text);
 	str_fini(&im.secrets);

@@ -61,6 +61,11 @@ struct loaded {
 	struct config_sources sources;
 };
 
+/* The second text laid over the first: mistakes in diags, the tree (NULL when there is none) in
+ * sources.root; free with config_free(&l->c). */
+struct loaded *load_sources(const struct source *files, size_t n, const struct config_request *req,
+	struct diagnostics *diags);
+
 /* While the configuration is made of the tree. */
 struct build {
 	struct loaded *out;

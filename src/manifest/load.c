@@ -316,10 +316,11 @@ static int load(struct load *l)
 	return root != NULL ? finish(l, root, path) : fail(l, path);
 }
 
-static int load_text(struct load *l, const char *text, size_t len)
+static int load_texts(struct load *l, const struct source *files, size_t n)
 {
 	static const char path[] = "deploy.yml";
 	struct config *c = &l->out->c;
+	struct node *root = NULL;
 
 	if (find_roots(l, under(l, l->req->dir, path)) != 0) {
 		return -1;
@@ -327,9 +328,29 @@ static int load_text(struct load *l, const char *text, size_t len)
 	c->file = path;
 	c->destination = arena_strdup(l->arena, l->req->destination);
 	c->sources = &l->out->sources;
-	struct node *root = tree_parse(l->arena, keep_source(l, path, text, len), l->diags);
+	for (size_t i = 0; i < n; i++) {
+		const struct source *f = keep_source(l, files[i].name, files[i].text, files[i].len);
+		struct node *one = tree_parse(l->arena, f, l->diags);
 
-	return root != NULL ? finish(l, root, path) : fail(l, path);
+		if (one == NULL) {
+			return fail(l, path);
+		}
+		root = i > 0 ? tree_overlay(l->arena, root, one) : one;
+	}
+	return finish(l, root, path);
+}
+
+struct loaded *load_sources(const struct source *files, size_t n, const struct config_request *req,
+	struct diagnostics *diags)
+{
+	struct loaded *out = xcalloc(1, sizeof(*out));
+	struct error err = {0};
+	struct load l = {.out = out, .arena = &out->arena, .req = req, .diags = diags, .err = &err};
+
+	if (load_texts(&l, files, n) != 0 && diags->errors == 0) {
+		diagnostics_add(diags, DIAGNOSTIC_ERROR, NULL, NULL, "%s", err.text);
+	}
+	return out;
 }
 
 struct config *config_load(
@@ -356,7 +377,7 @@ struct config *config_load_text(const char *text, size_t len, const struct confi
 	struct load l = {
 		.out = out, .arena = &out->arena, .req = req, .diags = diags, .err = &local};
 
-	if (load_text(&l, text, len) != 0) {
+	if (load_texts(&l, &(struct source){"deploy.yml", text, len}, 1) != 0) {
 		*err = local;
 		config_free(&out->c);
 		return NULL;

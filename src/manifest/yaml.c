@@ -19,6 +19,7 @@ struct reader {
 	yaml_parser_t parser;
 	struct anchors anchors; /* in the arena; later ones hide earlier ones of the same name */
 	uint32_t weight;        /* nodes so far, aliases counted in full */
+	yaml_mark_t end;        /* of the last event */
 	bool has_erb;
 };
 
@@ -105,6 +106,7 @@ static int next_event(struct reader *r, yaml_event_t *e)
 		}
 		return -1;
 	}
+	r->end = e->end_mark;
 	return 0;
 }
 
@@ -433,6 +435,8 @@ static struct node *read_map(struct reader *r, const yaml_event_t *start, int de
 		}
 		item.value = read_node(r, &e, depth + 1);
 		yaml_event_delete(&e);
+		item.key->end_line = (int)r->end.line + 1;
+		item.key->end_column = (int)r->end.column + 1;
 		if (item.value == NULL || add_entry(r, n, item, &merges, &n_merges) != 0) {
 			return NULL;
 		}

@@ -110,6 +110,50 @@ json_of() {
 		(.[0].Config.Env | index("GREETING=good day") and index("API_TOKEN=tell nobody"))' "$BATS_TEST_TMPDIR/c"
 }
 
+@test "init --from takes what Kamal's manifest has and is refused out of it, and the rest pushes" {
+	app h1
+	mkdir -p "$APP/config" "$APP/.kamal/hooks"
+	rm -rf "$APP/.deploy"
+	cat >"$APP/config/deploy.yml" <<-END
+	service: $S
+	servers: [h1]
+	proxy: {app_port: 3000, run: {version: v0.9.0}} # kamal-proxy's
+	env:
+	  clear: {GREETING: hello}
+	  secret: [API_TOKEN]
+	output:
+	  file: {path: /var/log/kamal}
+	$(grep -A9 -E '^ssh:' "$APP/deploy.yml")
+	END
+	printf 'env: {clear: {GREETING: staged}}\nbuilder: {multiarch: false}\n' >"$APP/config/deploy.staging.yml"
+	# shellcheck disable=SC2016 # for the tool
+	printf 'if [ -f .env ]; then\n  export $(xargs <.env)\nfi\nexport API_TOKEN="$GIVEN"\n' >"$APP/.kamal/secrets-common"
+	chmod 600 "$APP/.kamal/secrets-common"
+	printf '#!/bin/sh\necho "$KAMAL_VERSION" >pre-deploy-ran\n' >"$APP/.kamal/hooks/pre-deploy"
+	chmod +x "$APP/.kamal/hooks/pre-deploy"
+	rm "$APP/deploy.yml"
+	app_commit "As under Kamal"
+	deploy_fails 3 config
+	deploy_ok init --from config/deploy.yml
+	deploy_fails 2 init --from config/deploy.yml
+	grep -Fx '# output:' "$APP/deploy.yml"
+	grep -F 'hooks: pre-deploy' "$APP/deploy.yml"
+	grep -Fx 'proxy: {app_port: 3000, run: {}} # kamal-proxy'"'s" "$APP/deploy.yml"
+	refute test -e "$APP/.deploy"
+	deploy_ok config
+	GIVEN='told nobody' deploy_ok push -d staging
+	test -s "$APP/pre-deploy-ran"
+	docker_on h1 inspect "$(docker_on h1 ps -qf "label=deploy.service=$S")" >"$BATS_TEST_TMPDIR/c"
+	jq -e '.[0].Config.Env | index("GREETING=staged") and index("API_TOKEN=told nobody")' "$BATS_TEST_TMPDIR/c"
+	printf 'service: %s\nservers: [<%%= ENV["HOST"] %%>]\n' "$S" >"$APP/config/deploy.yml"
+	rm "$APP/deploy.yml"
+	deploy_fails 3 init --from config/deploy.yml
+	assert_stderr 'config/deploy.yml:2:11'
+	# shellcheck disable=SC2016 # for the tool
+	assert_stderr 'write [$][{]HOST[}]'
+	refute test -e "$APP/deploy.yml"
+}
+
 @test "mistakes of the manifest are shown all at once, and nothing is touched" {
 	app h1
 	cat >"$APP/deploy.yml" <<-END

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Golden cases of `deploy init --from`: <case>.yml here, and <case>.prod.yml over it when it is
- * there, give <case>.txt: the manifest, the lines of the secrets file, and what the manifest's
- * loading says.  A new case is a new file; UPDATE=1 in the environment writes the expectations
- * anew.
+ * Golden cases of `deploy init --from`: <case>.yml here, of Compose or of Kamal, and
+ * <case>.prod.yml over it when it is there, give <case>.txt: the manifest, that of the destination,
+ * the lines of the secrets file, and what the manifest's loading says.  "# hooks: NAME..." in the
+ * first line: there is a .kamal folder with these.  A new case is a new file; UPDATE=1 in the
+ * environment writes the expectations anew.
  */
 #include "manifest/config.h"
 #include "manifest/import.h"
@@ -38,6 +39,27 @@ static void load(const char *manifest, struct str *out)
 	config_free(c);
 }
 
+static int import_sources(
+	const struct source *sources, size_t n, struct import *made, struct diagnostics *diags)
+{
+	CLEANUP_STRVEC struct strvec hooks = {0};
+	const char *text = sources->text;
+
+	if (!import_is_kamal(sources)) {
+		return import_compose(sources, n, "shop", made, diags);
+	}
+	if (!str_starts(text, "# hooks:")) {
+		return import_kamal(sources, n, NULL, made, diags);
+	}
+	for (text += 8; *text == ' ';) {
+		size_t len = strcspn(++text, " \n");
+		CLEANUP_FREE char *name = xstrndup(text, len);
+		strvec_push(&hooks, name);
+		text += len;
+	}
+	return import_kamal(sources, n, &hooks, made, diags);
+}
+
 static void import(const char *name, struct str *out)
 {
 	CLEANUP_FREE char *path = xasprintf("%s.yml", name);
@@ -53,9 +75,16 @@ static void import(const char *name, struct str *out)
 	}
 	bool two = access(over, R_OK) == 0 && fs_read(over, &prod, &err) == 0;
 	struct source sources[] = {{path, str_c(&base), base.len}, {over, str_c(&prod), prod.len}};
-	if (import_compose(sources, two ? 2 : 1, "shop", &made, &diags) == 0) {
-		str_addf(out, "%s--- secrets\n%s", made.manifest, made.secrets);
-		load(made.manifest, out);
+	if (import_sources(sources, two ? 2 : 1, &made, &diags) == 0) {
+		str_add(out, made.manifest);
+		VEC_FOREACH (&made.destinations, i) {
+			str_addf(out, "--- deploy.%s.yml\n%s", made.destinations.p[i].key,
+				made.destinations.p[i].value);
+		}
+		str_addf(out, "--- secrets\n%s", made.secrets);
+		if (made.destinations.len == 0) {
+			load(made.manifest, out);
+		}
 	}
 	VEC_FOREACH (&diags, i) {
 		str_addf(out, "%s:%d: %s\n", diags.p[i].file, diags.p[i].line, diags.p[i].message);
