@@ -29,5 +29,11 @@ struct health_request {
  */
 ERROR_CHECKED int health_wait(const struct health_request *req, struct error *err);
 
+/*
+ * Goes on with one that was healthy, for `for_ms` (deadline_ms does not count).  ERROR_UNHEALTHY
+ * when it ends, is started again by Docker, or fails its check three times in a row.
+ */
+ERROR_CHECKED int health_watch(const struct health_request *req, int for_ms, struct error *err);
+
 /* Appends "last lines of NAME" and these to the error's detail. Returns -1. */
 int health_add_logs(struct host *host, const char *container, struct error *err);

@@ -58,6 +58,8 @@ struct release {
 	long replaced; /* number that was live before, 0: none */
 	char *error;   /* why it failed, or NULL */
 	struct strmap hosts; /* host -> "ok" or what happened; those that it was for (empty: all) */
+	struct strmap
+		stayed;      /* a live one of a rolling push: hosts that it did not get to -> why */
 	struct strvec roles; /* those that it was for, when --roles chose; empty: all */
 	json_t *config;      /* resolved manifest without secrets, or NULL */
 	struct strmap snapshots; /* "accessory@host" -> backup that was taken before its command */

@@ -38,6 +38,7 @@ enum plan_phase {
 	PLAN_SWITCH,
 	PLAN_REPLACE, /* stop-first roles: the old ones stopped, the new ones started; cron's jobs
 		       */
+	PLAN_WATCH,   /* rolling: the new ones of a batch are watched, before the next batch */
 	PLAN_RECORD,
 	PLAN_RETIRE, /* drain, then stop and keep */
 	PLAN_PRUNE,
@@ -67,6 +68,8 @@ enum plan_step_kind {
 	STEP_CLONE,     /* rollback: it is gone; made again as a copy of container `from` */
 	STEP_SWITCH,    /* traffic to `names` */
 	STEP_SCHEDULE,  /* the server's cron runs `names` from now on, and nothing else of ours */
+	STEP_WATCH,     /* for `number` ms */
+	STEP_WAIT,      /* the same, until the next batch */
 	STEP_RECORD,
 	STEP_RETIRE, /* wait for its requests, stop, keep */
 	STEP_REMOVE_IMAGE,
@@ -77,9 +80,10 @@ enum plan_step_kind {
 struct plan_step {
 	enum plan_phase phase;
 	enum plan_step_kind kind;
-	size_t host; /* index; PLAN_NO_HOST: once */
-	char *name;  /* container, image or network */
-	char *from;  /* STEP_CLONE */
+	size_t host;  /* index; PLAN_NO_HOST: once */
+	size_t batch; /* rolling: from 1; 0: of no batch */
+	char *name;   /* container, image or network */
+	char *from;   /* STEP_CLONE */
 	size_t from_host;
 	bool stands;         /* STEP_CLONE: it is not started, cron does that */
 	struct strvec names; /* STEP_ROUTES, STEP_SWITCH: containers that get the traffic;
@@ -156,6 +160,7 @@ struct plan {
 	char *version;
 	bool nothing; /* this very release is live: at most there is something to mend */
 	struct plan_steps steps;
+	size_t batches;      /* rolling: of hosts, one after the other; 0: all at once */
 	struct strvec notes; /* drift and surprises, for people */
 };
 void plan_init(struct plan *p);

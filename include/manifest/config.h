@@ -188,7 +188,21 @@ struct config_boot {
 	bool parallel_roles;
 };
 
-enum config_strategy { CONFIG_STRATEGY_ALL_AT_ONCE };
+enum config_failure_action {
+	CONFIG_FAILURE_ROLLBACK, /* the hosts that moved go back */
+	CONFIG_FAILURE_PAUSE,    /* they keep it, and no other one gets it */
+	CONFIG_FAILURE_CONTINUE, /* the others get it */
+};
+
+/* rollout: whether hosts change all together or in batches. */
+struct config_rollout {
+	bool rolling;
+	int parallelism; /* hosts of a batch (a percentage is resolved), from 1 */
+	int delay_ms;    /* between two batches */
+	int monitor_ms;  /* a batch is watched after its switch, before it counts as moved */
+	double max_failure_ratio; /* of all hosts, 0 to 1: up to it failures are borne */
+	enum config_failure_action failure_action; /* beyond it */
+};
 
 struct config_sources;
 
@@ -218,6 +232,7 @@ struct config {
 	int deploy_timeout_ms, drain_timeout_ms;
 	struct config_release release;
 	struct config_boot boot;
+	struct config_rollout rollout;
 	struct config_ssh ssh;
 	struct config_logging logging;
 	struct strmap aliases;
@@ -231,7 +246,6 @@ struct config {
 	const char *network;         /* name of the bridge network, "deploy" */
 	int retain_containers;       /* default 5 */
 	int readiness_delay_ms;      /* default 7 s; only for HEALTH_RUNNING */
-	enum config_strategy strategy;
 	bool allow_empty_roles;
 	bool require_destination;
 	const struct config_sources *sources; /* text of the files, for later diagnostics */

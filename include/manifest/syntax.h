@@ -54,6 +54,7 @@ const char *syntax_jump(const char *s);          /* [user@]host[:port][,...] */
 const char *syntax_tag_template(const char *s);  /* a tag with {sha} {branch} {version} in it */
 const char *syntax_port_mapping(const char *s);  /* [ip:][host:]container[/tcp|udp] */
 const char *syntax_limit(const char *s);         /* 3 or 25% */
+const char *syntax_ratio(const char *s);         /* 0, 0.25, 1 */
 const char *syntax_url(const char *s);           /* http:// or https://, no login in it */
 const char *syntax_email(const char *s);         /* name@domain, or "Name <name@domain>" */
 const char *syntax_host_port(const char *s);     /* host[:port] */

@@ -218,8 +218,8 @@ static int start(struct run *r, struct target *t, const struct plan_step *s,
 	return container_revive(t->host->docker, s->name, r->d->config->network, seen, err);
 }
 
-static int watch(struct run *r, struct target *t, const struct plan_step *s,
-	const struct docker_container *seen, struct error *err)
+static struct health_request health_request(
+	struct run *r, struct target *t, const struct plan_step *s)
 {
 	const struct config *c = r->d->config;
 	int deadline = s->role->proxied ? s->role->proxy->deploy_timeout_ms : c->deploy_timeout_ms;
@@ -228,7 +228,7 @@ static int watch(struct run *r, struct target *t, const struct plan_step *s,
 		deadline < c->readiness_delay_ms + READY_MARGIN_MS) {
 		deadline = c->readiness_delay_ms + READY_MARGIN_MS;
 	}
-	struct health_request req = {
+	return (struct health_request){
 		.host = t->host,
 		.container = s->name,
 		.network = c->network,
@@ -236,9 +236,15 @@ static int watch(struct run *r, struct target *t, const struct plan_step *s,
 		.docker_too = !s->role->proxied,
 		.deadline_ms = deadline,
 		.readiness_delay_ms = c->readiness_delay_ms,
-		.seen = seen,
-		.abandon = &r->abandon,
+		.abandon = &run_target_of(r, t)->abandon,
 	};
+}
+
+static int watch(struct run *r, struct target *t, const struct plan_step *s,
+	const struct docker_container *seen, struct error *err)
+{
+	struct health_request req = health_request(r, t, s);
+	req.seen = seen;
 	ui_step(r->d->ui, t->host->name, "waiting for %s to be healthy", s->name);
 	return health_wait(&req, err);
 }
@@ -279,12 +285,26 @@ struct bringing {
 	int *results;
 };
 
+/* One that only gave up waiting says less than the one that failed. */
+static int first_failure(
+	const int *results, const struct error *errors, size_t n, struct error *err)
+{
+	int result = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (results[i] < 0 && (result == 0 || err->kind == ERROR_INTERRUPTED)) {
+			*err = errors[i];
+			result = -1;
+		}
+	}
+	return result;
+}
+
 static void watch_one(void *ctx, size_t i)
 {
 	struct bringing *b = ctx;
 	b->results[i] = watch(b->r, b->t, b->steps[i], &b->seen[i], &b->errors[i]);
 	if (b->results[i] < 0) {
-		atomic_store(&b->r->abandon, true);
+		run_abandon(b->r, b->t);
 	}
 }
 
@@ -305,15 +325,7 @@ static int start_and_watch(struct bringing *b, struct error *err)
 	if (b->n > 0) {
 		pool_run(b->n, b->n, watch_one, b);
 	}
-	int result = 0;
-	for (size_t i = 0; i < b->n; i++) {
-		/* A sibling that only gave up waiting says less than the one that failed. */
-		if (b->results[i] < 0 && (result == 0 || err->kind == ERROR_INTERRUPTED)) {
-			*err = b->errors[i];
-			result = -1;
-		}
-	}
-	return result;
+	return first_failure(b->results, b->errors, b->n, err);
 }
 
 /* Beside the watch, which tells what is wrong: at a distance this saves a round trip. */
@@ -342,7 +354,7 @@ static void bring_up(void *ctx, size_t lane)
 		}
 	}
 	if (b->results[slot] < 0) {
-		atomic_store(&b->r->abandon, true);
+		run_abandon(b->r, b->t);
 	}
 }
 
@@ -382,15 +394,8 @@ static void last_step(void *ctx, size_t lane)
 /* Runs two lanes; the first one's error counts, unless it only gave up for the other's. */
 static int both(struct bringing *b, void (*fn)(void *ctx, size_t lane), struct error *err)
 {
-	int result = 0;
 	pool_run(2, 2, fn, b);
-	for (size_t i = b->n; i < b->n + 2; i++) {
-		if (b->results[i] < 0 && (result == 0 || err->kind == ERROR_INTERRUPTED)) {
-			*err = b->errors[i];
-			result = -1;
-		}
-	}
-	return result;
+	return first_failure(b->results + b->n, b->errors + b->n, 2, err);
 }
 
 static int bring_all_up(struct run *r, struct target *t, enum plan_phase phase,
@@ -446,11 +451,52 @@ int candidates_start(struct run *r, struct target *t, enum plan_phase phase, str
 			phase == PLAN_START ? "container" : "worker", n == 1 ? "" : "s");
 	}
 	if (result < 0) {
-		atomic_store(&r->abandon, true);
+		run_abandon(r, t);
 	}
 	free(steps);
 	return result;
 }
+
+/* -- Rolling: they are watched once they have the traffic -- */
+
+struct monitoring {
+	struct run *r;
+	struct target *t;
+	const struct plan_step **steps;
+	struct error *errors;
+	int *results;
+};
+
+static void monitor_one(void *ctx, size_t i)
+{
+	struct monitoring *m = ctx;
+	struct health_request req = health_request(m->r, m->t, m->steps[i]);
+	m->results[i] = health_watch(&req, m->r->d->config->rollout.monitor_ms, &m->errors[i]);
+	if (m->results[i] < 0) {
+		run_abandon(m->r, m->t);
+	}
+}
+
+int candidates_monitor(struct deployment *d, struct target *t, void *run, struct error *err)
+{
+	struct run *r = run;
+	const struct plan_step **steps = xcalloc(r->plan->steps.len + 1, sizeof(*steps));
+	size_t n = start_steps(r, t, PLAN_START, false, steps);
+	n += start_steps(r, t, PLAN_WORKERS, false, steps + n);
+	n += start_steps(r, t, PLAN_REPLACE, false, steps + n);
+	struct monitoring m = {.r = r, .t = t, .steps = steps};
+	m.errors = xcalloc(n + 1, sizeof(*m.errors));
+	m.results = xcalloc(n + 1, sizeof(*m.results));
+	ui_step(d->ui, t->host->name, "watching %zu container%s", n, n == 1 ? "" : "s");
+	pool_run(n, n, monitor_one, &m);
+	int result = first_failure(m.results, m.errors, n, err);
+	free(steps);
+	free(m.errors);
+	free(m.results);
+	return result;
+}
+
+/* -- Taking them back -- */
 
 /* Lets the requests end that came while the traffic was here; returns how many did not. */
 static int drain_back(struct run *r, struct target *t)
@@ -488,6 +534,9 @@ int candidates_undo(struct deployment *d, struct target *t, void *run, struct er
 {
 	struct run *r = run;
 	struct run_target *rt = run_target_of(r, t);
+	if (rt->undone) {
+		return 0;
+	}
 	int result = workers_undo(r, t, err);
 	if (may_serve(rt, t)) {
 		return error_set(err, ERROR_REMOTE,
@@ -512,5 +561,6 @@ int candidates_undo(struct deployment *d, struct target *t, void *run, struct er
 			result = -1;
 		}
 	}
+	rt->undone = result == 0;
 	return result;
 }

@@ -25,6 +25,7 @@ void run_init(struct run *r, struct deployment *d, const struct plan *plan,
 	r->plan = plan;
 	r->hosts = hosts;
 	r->targets = xcalloc(d->n, sizeof(*r->targets));
+	r->end = d->n;
 	r->release.requests = r->release.failed_requests = -1;
 }
 
@@ -40,6 +41,7 @@ void run_fini(struct run *r)
 		strmap_fini(&r->targets[i].snapshots);
 		proxy_counts_fini(&r->targets[i].counts);
 		free(r->targets[i].message);
+		free(r->targets[i].stays);
 		free(r->targets[i].pulled_arch);
 		free(r->targets[i].pulled);
 	}
@@ -62,6 +64,43 @@ void run_note_roles(struct run *r)
 struct run_target *run_target_of(struct run *r, const struct target *t)
 {
 	return &r->targets[t - r->d->targets];
+}
+
+bool run_in_hand(const struct run *r, const struct target *t)
+{
+	size_t index = (size_t)(t - r->d->targets);
+	return index >= r->first && index < r->end && !r->targets[index].stays;
+}
+
+struct in_hand {
+	struct run *r;
+	target_fn *fn;
+};
+
+static int if_in_hand(struct deployment *d, struct target *t, void *ctx, struct error *err)
+{
+	struct in_hand *x = ctx;
+	return run_in_hand(x->r, t) ? x->fn(d, t, x->r, err) : 0;
+}
+
+int run_each(struct run *r, target_fn *fn, struct error *err)
+{
+	struct in_hand x = {.r = r, .fn = fn};
+	return deployment_each(r->d, if_in_hand, &x, err);
+}
+
+void run_abandon(struct run *r, const struct target *t)
+{
+	for (size_t i = 0; i < r->d->n; i++) {
+		if (!r->each_alone || &r->d->targets[i] == t) {
+			atomic_store(&r->targets[i].abandon, true);
+		}
+	}
+}
+
+bool run_abandoned(struct run *r, const struct target *t)
+{
+	return atomic_load(&run_target_of(r, t)->abandon);
 }
 
 bool run_has_phase(const struct run *r, enum plan_phase phase)
@@ -311,7 +350,7 @@ static int start_group(struct deployment *d, struct target *t, void *ctx, struct
 {
 	struct group *g = ctx;
 	size_t index = (size_t)(t - d->targets);
-	if (index < g->first || index >= g->end) {
+	if (index < g->first || index >= g->end || !run_in_hand(g->r, t)) {
 		return 0;
 	}
 	return candidates_start(g->r, t, g->phase, err);
@@ -321,9 +360,9 @@ static int start_all(struct run *r, enum plan_phase phase, struct error *err)
 {
 	const struct config_boot *b = &r->d->config->boot;
 	size_t limit = b->limit > 0 ? (size_t)b->limit : r->d->n;
-	for (size_t first = 0; first < r->d->n; first += limit) {
+	for (size_t first = r->first; first < r->end; first += limit) {
 		struct group g = {.r = r, .phase = phase, .first = first, .end = first + limit};
-		if (first > 0) {
+		if (first > r->first) {
 			clock_sleep_ms(b->wait_ms);
 		}
 		if (cancel_check(err) < 0 || deployment_each(r->d, start_group, &g, err) < 0) {
@@ -365,6 +404,24 @@ static const char *last_image_id(const struct run *r)
 	return NULL;
 }
 
+/* What is put on record of a host; `why`: the release failed, and goes back everywhere. */
+static void note_host(struct run *r, const struct target *t, const struct error *why)
+{
+	const char *stays = run_target_of(r, t)->stays;
+	const char *host = t->address->name;
+	bool own = t->error.kind != ERROR_NONE && t->error.kind != ERROR_INTERRUPTED;
+	if (!why && stays) {
+		strmap_del(&r->release.hosts, host);
+		strmap_set(&r->release.stayed, host, stays);
+		return;
+	}
+	strmap_set(&r->release.hosts, host,
+		!why    ? "ok"
+		: stays ? stays
+		: own   ? t->error.text
+			: "undone");
+}
+
 static void end_release(struct run *r, enum release_outcome outcome, const struct error *why)
 {
 	struct release *release = &r->release;
@@ -383,28 +440,32 @@ static void end_release(struct run *r, enum release_outcome outcome, const struc
 	for (size_t i = 0; i < r->d->n; i++) {
 		const struct target *t = &r->d->targets[i];
 		if (t->selected) {
-			strmap_set(&release->hosts, t->address->name,
-				!why ? "ok"
-				: t->error.kind != ERROR_NONE && t->error.kind != ERROR_INTERRUPTED
-					? t->error.text
-					: "undone");
+			note_host(r, t, why);
 		}
 	}
 }
 
 /* -- What is told of it: one phase at a time -- */
 
-static void phase_begin(struct run *r, const char *name)
+void run_phase_begin(struct run *r, const char *name)
 {
 	r->phase = name;
 	r->phase_begun_ms = clock_mono_ms();
 	ui_phase_begin(r->d->ui, name);
 }
 
-static void phase_end(struct run *r)
+void run_phase_end(struct run *r)
 {
 	ui_phase_end(r->d->ui, r->phase, clock_mono_ms() - r->phase_begun_ms);
 	r->phase = NULL;
+}
+
+void run_phase_fail(struct run *r)
+{
+	if (r->phase) {
+		ui_phase_fail(r->d->ui, r->phase, clock_mono_ms() - r->phase_begun_ms);
+		r->phase = NULL;
+	}
 }
 
 /* As any of its roles. */
@@ -467,10 +528,7 @@ static void undo(struct run *r, const struct error *why)
 	struct error ignored = {0};
 	struct error lost = {0};
 	cancel_shield_begin();
-	if (r->phase) {
-		ui_phase_fail(d->ui, r->phase, clock_mono_ms() - r->phase_begun_ms);
-		r->phase = NULL;
-	}
+	run_phase_fail(r);
 	ui_info(d->ui, NULL, "taking it back");
 	end_release(r, why->kind == ERROR_INTERRUPTED ? RELEASE_INTERRUPTED : RELEASE_FAILED, why);
 	if (d->lock && lock_check(d->lock, &lost) < 0 && lock_is_lost(d->lock)) {
@@ -490,20 +548,20 @@ static void undo(struct run *r, const struct error *why)
 
 int run_boot_missing(struct run *r, struct error *err)
 {
-	phase_begin(r, "boot");
+	run_phase_begin(r, "boot");
 	if (run_boot(r, err) < 0) {
-		ui_phase_fail(r->d->ui, r->phase, clock_mono_ms() - r->phase_begun_ms);
+		run_phase_fail(r);
 		return -1;
 	}
-	phase_end(r);
+	run_phase_end(r);
 	return 0;
 }
 
-static int before_switch(struct run *r, struct error *err)
+static int prepare(struct run *r, struct error *err)
 {
 	struct deployment *d = r->d;
 	if (run_has_phase(r, PLAN_TRANSFER)) {
-		phase_begin(r, "transfer");
+		run_phase_begin(r, "transfer");
 	}
 	/* On record before a container or the proxy is touched: the next command knows what to
 	 * mend. An image alone changes nothing, so it travels beside the record. */
@@ -512,68 +570,88 @@ static int before_switch(struct run *r, struct error *err)
 		return -1;
 	}
 	if (run_has_phase(r, PLAN_TRANSFER)) {
-		phase_end(r);
+		run_phase_end(r);
 	}
 	if (run_has_phase(r, PLAN_BOOT)) {
-		phase_begin(r, "boot");
+		run_phase_begin(r, "boot");
 		if (run_boot(r, err) < 0) {
 			return -1;
 		}
-		phase_end(r);
+		run_phase_end(r);
 	}
 	if (run_has_phase(r, PLAN_RELEASE)) {
-		phase_begin(r, "release");
+		run_phase_begin(r, "release");
 		if (snapshots_take(r, err) < 0 ||
 			(d->config->release.command && command_run(r, err) < 0)) {
 			return -1;
 		}
-		phase_end(r);
+		run_phase_end(r);
 	}
-	if (hooks_run(d, "pre-app-boot", &r->release, NULL, err) < 0) {
-		return -1;
-	}
-	phase_begin(r, "health");
+	return hooks_run(d, "pre-app-boot", &r->release, NULL, err);
+}
+
+int run_start(struct run *r, struct error *err)
+{
+	run_phase_begin(r, "health");
 	if (start_all(r, PLAN_START, err) < 0) {
 		return -1;
 	}
-	phase_end(r);
-	if (run_has_phase(r, PLAN_WORKERS)) {
-		phase_begin(r, "workers");
-		if (start_all(r, PLAN_WORKERS, err) < 0) {
-			return -1;
-		}
-		phase_end(r);
+	run_phase_end(r);
+	return 0;
+}
+
+int run_start_workers(struct run *r, struct error *err)
+{
+	if (!run_has_phase(r, PLAN_WORKERS)) {
+		return 0;
 	}
-	if (hooks_run(d, "post-app-boot", &r->release, NULL, err) < 0) {
+	run_phase_begin(r, "workers");
+	if (start_all(r, PLAN_WORKERS, err) < 0) {
+		return -1;
+	}
+	run_phase_end(r);
+	return 0;
+}
+
+int run_switch(struct run *r, struct error *err)
+{
+	run_phase_begin(r, "switch");
+	if (cancel_check(err) < 0 || traffic_switch(r, err) < 0) {
+		return -1;
+	}
+	run_phase_end(r);
+	return 0;
+}
+
+int run_replace(struct run *r, struct error *err)
+{
+	if (!run_has_phase(r, PLAN_REPLACE)) {
+		return 0;
+	}
+	run_phase_begin(r, "replace");
+	if (run_each(r, workers_replace, err) < 0) {
+		return -1;
+	}
+	run_phase_end(r);
+	return 0;
+}
+
+static int move_all(struct run *r, struct error *err)
+{
+	if (run_start(r, err) < 0 || run_start_workers(r, err) < 0 ||
+		hooks_run(r->d, "post-app-boot", &r->release, NULL, err) < 0) {
 		return -1;
 	}
 	/* As late as can be: the release that is left serves on an older schema until the switch,
 	 * and for good if what came back had not become healthy. */
 	if (run_has_phase(r, PLAN_SCHEMA)) {
-		phase_begin(r, "schema");
+		run_phase_begin(r, "schema");
 		if (command_undo(r, err) < 0) {
 			return -1;
 		}
-		phase_end(r);
+		run_phase_end(r);
 	}
-	return 0;
-}
-
-static int move_over(struct run *r, struct error *err)
-{
-	phase_begin(r, "switch");
-	if (cancel_check(err) < 0 || traffic_switch(r, err) < 0) {
-		return -1;
-	}
-	phase_end(r);
-	if (run_has_phase(r, PLAN_REPLACE)) {
-		phase_begin(r, "replace");
-		if (deployment_each(r->d, workers_replace, r, err) < 0) {
-			return -1;
-		}
-		phase_end(r);
-	}
-	return 0;
+	return run_switch(r, err) < 0 ? -1 : run_replace(r, err);
 }
 
 struct live_record {
@@ -624,9 +702,16 @@ static int record_live(struct run *r, struct error *err)
 
 char *run_outcome(const struct run *r)
 {
-	CLEANUP_FREE char *ran = release_ran_text(&r->release);
-	return xasprintf("release %ld (%s): %s%s%s", r->release.number, r->release.version,
-		release_outcome_name(r->release.outcome), ran ? "; " : "", ran ? ran : "");
+	const struct release *release = &r->release;
+	CLEANUP_FREE char *ran = release_ran_text(release);
+	CLEANUP_FREE char *part = NULL;
+	if (release->stayed.len > 0) {
+		part = xasprintf(" on %zu of %zu hosts", release->hosts.len,
+			release->hosts.len + release->stayed.len);
+	}
+	return xasprintf("release %ld (%s): %s%s%s%s", release->number, release->version,
+		release_outcome_name(release->outcome), part ? part : "", ran ? "; " : "",
+		ran ? ran : "");
 }
 
 static int retire_target(struct deployment *d, struct target *t, void *run, struct error *err)
@@ -637,23 +722,31 @@ static int retire_target(struct deployment *d, struct target *t, void *run, stru
 int run_execute(struct run *r, struct error *err)
 {
 	struct deployment *d = r->d;
-	if (before_switch(r, err) < 0 || move_over(r, err) < 0 || record_live(r, err) < 0) {
+	bool rolling = r->plan->batches > 0;
+	if (prepare(r, err) < 0 || (rolling ? rolling_move(r, err) : move_all(r, err)) < 0 ||
+		record_live(r, err) < 0) {
 		undo(r, err);
 		return -1;
 	}
 	struct error late = {0};
-	phase_begin(r, "retire");
-	if (deployment_each(d, retire_target, r, &late) < 0) {
+	run_phase_begin(r, "retire");
+	if (run_each(r, retire_target, &late) < 0) {
 		r->late = late;
 		(void)error_wrap(&r->late, "release %ld is live, but the old one is not retired",
 			r->release.number);
 		(void)error_hint(&r->late, "the next command finishes it");
 	}
-	phase_end(r);
+	run_phase_end(r);
 	sum_counts(r);
 	if (r->release.requests > 0 && record_release(d, &r->release, NULL, &late) < 0) {
 		ui_warn(d->ui, NULL, "the count of requests is not everywhere on record: %s",
 			late.text);
+	}
+	if (r->not_whole.kind != ERROR_NONE) {
+		if (r->late.kind != ERROR_NONE) {
+			ui_warn(d->ui, NULL, "%s", r->late.text);
+		}
+		r->late = r->not_whole;
 	}
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define FIRST_PAUSE_MS 10
+#define MISSES_MAX     3
 #define TAIL_LINES     25
 #define TAIL_BYTES     ((size_t)4096)
 #define ANSWER_MAX     ((size_t)4096)
@@ -50,7 +51,11 @@ static enum verdict judge(struct watch *w, const struct docker_container *c, str
 			snprintf(w->ip, sizeof(w->ip), "%s", c->networks.p[i].ip);
 		}
 	}
-	if (!c->running || c->restarting || c->restart_count > 0) {
+	if (c->running && c->restart_count > 0) {
+		error_set(err, ERROR_UNHEALTHY, "container '%s' ended and was started again",
+			req->container);
+		verdict = DEAD;
+	} else if (!c->running || c->restarting || c->restart_count > 0) {
 		error_set(err, ERROR_UNHEALTHY, "container '%s' ended with exit code %d%s%s%s",
 			req->container, c->exit_code, c->oom_killed ? " (out of memory)" : "",
 			c->error && *c->error ? ": " : "", c->error ? c->error : "");
@@ -176,10 +181,32 @@ static enum verdict probe(struct watch *w, struct error *err)
 	return look(w, err);
 }
 
+/* -1 when nobody waits for it any more. */
+static int may_wait(const struct health_request *req, struct error *err)
+{
+	if (cancel_check(err) < 0) {
+		return -1;
+	}
+	return atomic_load(req->abandon)
+		       ? error_set(err, ERROR_INTERRUPTED, "given up: another one failed")
+		       : 0;
+}
+
+static int interval_of(const struct health_request *req)
+{
+	return req->health->interval_ms > 0 ? req->health->interval_ms : 1000;
+}
+
+static int ended(const struct health_request *req, const struct error *why, struct error *err)
+{
+	*err = *why;
+	return err->kind == ERROR_UNHEALTHY ? health_add_logs(req->host, req->container, err) : -1;
+}
+
 int health_wait(const struct health_request *req, struct error *err)
 {
 	struct watch w = {.req = req, .begun_ms = clock_mono_ms()};
-	int interval = req->health->interval_ms > 0 ? req->health->interval_ms : 1000;
+	int interval = interval_of(req);
 	int pause = FIRST_PAUSE_MS;
 	const struct docker_container *seen = req->seen && req->seen->id ? req->seen : NULL;
 	for (;; seen = NULL) {
@@ -192,10 +219,7 @@ int health_wait(const struct health_request *req, struct error *err)
 			return 0;
 		}
 		if (verdict == DEAD) {
-			*err = why;
-			return err->kind == ERROR_UNHEALTHY
-				       ? health_add_logs(req->host, req->container, err)
-				       : -1;
+			return ended(req, &why, err);
 		}
 		if (clock_mono_ms() - w.begun_ms >= req->deadline_ms) {
 			error_set(err, ERROR_UNHEALTHY, "'%s' was not healthy within %d s: %s",
@@ -204,12 +228,44 @@ int health_wait(const struct health_request *req, struct error *err)
 			return health_add_logs(req->host, req->container, err);
 		}
 		clock_sleep_ms(pause);
-		if (cancel_check(err) < 0) {
+		if (may_wait(req, err) < 0) {
 			return -1;
 		}
-		if (atomic_load(req->abandon)) {
-			return error_set(err, ERROR_INTERRUPTED, "given up: another one failed");
-		}
 		pause = pause * 3 / 2 < interval ? pause * 3 / 2 : interval;
+	}
+}
+
+int health_watch(const struct health_request *req, int for_ms, struct error *err)
+{
+	struct health_request now = *req;
+	now.readiness_delay_ms = 0; /* it was up for that long when it was found healthy */
+	struct watch w = {.req = &now, .begun_ms = clock_mono_ms()};
+	enum config_health_kind kind = req->health->kind;
+	bool asks = kind != CONFIG_HEALTH_DOCKER && kind != CONFIG_HEALTH_RUNNING;
+	int misses = 0;
+	for (;;) {
+		struct error why = {0};
+		enum verdict verdict = look(&w, &why); /* also whether Docker started it again */
+		if (verdict == NOT_YET && asks) {
+			verdict = probe(&w, &why);
+		}
+		if (verdict == DEAD) {
+			return ended(req, &why, err);
+		}
+		misses = verdict == HEALTHY ? 0 : misses + 1;
+		if (misses == MISSES_MAX) {
+			error_set(err, ERROR_UNHEALTHY, "'%s' became unhealthy: %s", req->container,
+				w.last[0] ? w.last : "no answer");
+			return health_add_logs(req->host, req->container, err);
+		}
+		int64_t left = w.begun_ms + for_ms - clock_mono_ms();
+		if (left <= 0 && misses == 0) {
+			return 0;
+		}
+		int pause = interval_of(req);
+		clock_sleep_ms(misses == 0 && left < pause ? (int)left : pause);
+		if (may_wait(req, err) < 0) {
+			return -1;
+		}
 	}
 }

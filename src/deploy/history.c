@@ -53,6 +53,7 @@ void release_fini(struct release *r)
 	free(r->error);
 	free(r->ran);
 	strmap_fini(&r->hosts);
+	strmap_fini(&r->stayed);
 	strvec_fini(&r->roles);
 	strmap_fini(&r->env_digests);
 	strmap_fini(&r->snapshots);
@@ -78,6 +79,8 @@ void release_copy(struct release *to, const struct release *from)
 	to->ran = xstrdup(from->ran);
 	memset(&to->hosts, 0, sizeof(to->hosts));
 	strmap_copy(&to->hosts, &from->hosts);
+	memset(&to->stayed, 0, sizeof(to->stayed));
+	strmap_copy(&to->stayed, &from->stayed);
 	to->roles = (struct strvec){0};
 	strvec_copy(&to->roles, &from->roles);
 	memset(&to->env_digests, 0, sizeof(to->env_digests));
@@ -286,6 +289,10 @@ static bool apply_end(struct history *h, const json_t *j)
 	r->outcome = outcome;
 	r->finished_ms = time_of(j);
 	set_text(&r->error, j, "error");
+	set_map(&r->stayed, json_object_get(j, "stayed"));
+	VEC_FOREACH (&r->stayed, i) {
+		strmap_del(&r->hosts, r->stayed.p[i].key); /* its begin was for them too */
+	}
 	set_map(&r->hosts, json_object_get(j, "hosts"));
 	set_map(&r->snapshots, json_object_get(j, "snapshots"));
 	r->requests = json_int_at(j, "requests", -1);

@@ -100,6 +100,7 @@ static void put_end_fields(json_t *j, const struct release *r)
 {
 	put_text(j, "error", r->error);
 	put_ran(j, r);
+	put_map(j, "stayed", &r->stayed);
 	put_map(j, "snapshots", &r->snapshots);
 	if (r->requests >= 0) {
 		json_object_set_new(j, "requests", json_integer(r->requests));

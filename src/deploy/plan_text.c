@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "deploy/plan.h"
+#include "util/clock.h"
 
 #include <string.h>
 
@@ -14,6 +15,7 @@ static const char *const phase_names[PLAN_PHASES] = {
 	[PLAN_SCHEMA] = "schema",
 	[PLAN_SWITCH] = "switch",
 	[PLAN_REPLACE] = "replace",
+	[PLAN_WATCH] = "watch",
 	[PLAN_RECORD] = "record",
 	[PLAN_RETIRE] = "retire",
 	[PLAN_PRUNE] = "prune",
@@ -46,6 +48,8 @@ static const char *const kind_names[] = {
 	[STEP_CLONE] = "clone",
 	[STEP_SWITCH] = "switch",
 	[STEP_SCHEDULE] = "schedule",
+	[STEP_WATCH] = "watch",
+	[STEP_WAIT] = "wait",
 	[STEP_RECORD] = "record",
 	[STEP_RETIRE] = "retire",
 	[STEP_REMOVE_IMAGE] = "remove-image",
@@ -63,6 +67,7 @@ static void add_names(const struct strvec *names, struct str *out)
 
 static void describe(const struct plan_step *s, struct str *out)
 {
+	char took[CLOCK_RFC3339_SIZE];
 	switch (s->kind) {
 	case STEP_ROUTES:
 	case STEP_SWITCH:
@@ -128,6 +133,12 @@ static void describe(const struct plan_step *s, struct str *out)
 		str_add(out, "let cron run ");
 		add_names(&s->names, out);
 		break;
+	case STEP_WATCH:
+		str_addf(out, "watch the new containers for %s", clock_duration(s->number, took));
+		break;
+	case STEP_WAIT:
+		str_addf(out, "wait for %s", clock_duration(s->number, took));
+		break;
 	case STEP_RECORD:
 		str_addf(out, "put release %ld on record", s->number);
 		break;
@@ -148,14 +159,19 @@ static void describe(const struct plan_step *s, struct str *out)
 void plan_text(const struct plan *p, const struct plan_hosts *hosts, struct str *out)
 {
 	enum plan_phase last = PLAN_PHASES;
+	size_t batch = 0;
 	VEC_FOREACH (&p->notes, i) {
 		str_addf(out, "note: %s\n", p->notes.p[i]);
 	}
 	VEC_FOREACH (&p->steps, i) {
 		const struct plan_step *s = &p->steps.p[i];
-		if (s->phase != last) {
+		if (s->phase != last || s->batch != batch) {
+			if (s->batch > 0) {
+				str_addf(out, "batch %zu of %zu: ", s->batch, p->batches);
+			}
 			str_addf(out, "%s\n", plan_phase_name(s->phase));
 			last = s->phase;
+			batch = s->batch;
 		}
 		str_add(out, "  ");
 		if (s->host != PLAN_NO_HOST) {
@@ -177,6 +193,9 @@ static json_t *step_json(const struct plan_step *s, const struct plan_hosts *hos
 		"step", kind_names[s->kind], "host",
 		s->host == PLAN_NO_HOST ? NULL : hosts->p[s->host].name, "name", s->name, "text",
 		str_c(&text));
+	if (s->batch > 0) {
+		json_object_set_new(j, "batch", json_integer((json_int_t)s->batch));
+	}
 	if (s->names.len > 0) {
 		json_t *names = json_array();
 		VEC_FOREACH (&s->names, i) {

@@ -182,12 +182,14 @@ int run_finish(struct run *r, int result, struct error *err)
 	cancel_shield_end();
 	if (result == 0) {
 		summary(r);
-		const char *name =
-			r->release.runs == r->release.number ? "post-deploy" : "post-rollback";
-		if (hooks_run(d, name, &r->release, NULL, &hook) < 0) {
+		const struct error *why = r->not_whole.kind != ERROR_NONE ? &r->not_whole : NULL;
+		const char *name = why                                    ? "deploy-failed"
+				   : r->release.runs == r->release.number ? "post-deploy"
+									  : "post-rollback";
+		if (hooks_run(d, name, &r->release, why, &hook) < 0) {
 			ui_warn(d->ui, NULL, "%s (the release is live)", hook.text);
 		}
-		notify_release(d, &r->release, NULL);
+		notify_release(d, &r->release, why);
 		if (r->late.kind == ERROR_NONE) {
 			return 0;
 		}

@@ -182,6 +182,10 @@ int operation_releases_show(struct deployment *d, long number, struct error *err
 		ui_print(d->ui, "%-14s %s: %s", i == 0 ? "hosts" : "", r->hosts.p[i].key,
 			r->hosts.p[i].value);
 	}
+	VEC_FOREACH (&r->stayed, i) {
+		ui_print(d->ui, "%-14s %s: %s", i == 0 ? "stayed behind" : "", r->stayed.p[i].key,
+			r->stayed.p[i].value);
+	}
 	VEC_FOREACH (&r->snapshots, i) {
 		ui_print(d->ui, "%-14s %s: %s", i == 0 ? "snapshots" : "", r->snapshots.p[i].key,
 			r->snapshots.p[i].value);

@@ -26,6 +26,9 @@ struct run_target {
 	bool switched;
 	bool took_traffic; /* perhaps: a switch was begun */
 	bool recorded;
+	atomic_bool abandon; /* something else failed that this would share its fate with */
+	char *stays;         /* rolling: why the release is not here, or NULL */
+	bool undone;         /* what was begun here is taken back */
 	struct proxy_counts counts;
 	bool counting;
 	int left_in_flight; /* requests cut off at the end of the drain */
@@ -43,9 +46,11 @@ struct run {
 	const struct registry_auth *auth; /* borrowed; NULL: rollback */
 	enum image_strategy strategy;
 	struct run_target *targets;
-	atomic_bool abandon; /* another host failed: stop waiting */
-	struct error late;   /* what failed after the new release was live */
-	const char *phase;   /* that is being told, or NULL */
+	size_t first, end;      /* targets that the phases are for now: all, or a batch */
+	bool each_alone;        /* a host that fails takes no other one with it */
+	struct error not_whole; /* rolling: why the release is not live everywhere */
+	struct error late;      /* what failed after the new release was live */
+	const char *phase;      /* that is being told, or NULL */
 	int64_t phase_begun_ms;
 };
 
@@ -53,6 +58,23 @@ struct run {
 
 /* Puts the roles that --roles chose into the release; none when it was not given. */
 void run_note_roles(struct run *r);
+
+/* Of this run now: of the batch, and not one that failed. */
+bool run_in_hand(const struct run *r, const struct target *t);
+/* deployment_each() on the targets in hand. */
+ERROR_CHECKED int run_each(struct run *r, target_fn *fn, struct error *err);
+/* This target failed: others stop waiting for what would be taken back anyway. */
+void run_abandon(struct run *r, const struct target *t);
+bool run_abandoned(struct run *r, const struct target *t);
+/* What is told: one phase at a time. */
+void run_phase_begin(struct run *r, const char *name);
+void run_phase_end(struct run *r);
+void run_phase_fail(struct run *r); /* the one that was begun, if any */
+/* PLAN_START, PLAN_WORKERS, PLAN_SWITCH and PLAN_REPLACE on the targets in hand. */
+ERROR_CHECKED int run_start(struct run *r, struct error *err);
+ERROR_CHECKED int run_start_workers(struct run *r, struct error *err);
+ERROR_CHECKED int run_switch(struct run *r, struct error *err);
+ERROR_CHECKED int run_replace(struct run *r, struct error *err);
 
 /* Runs the phases from PLAN_TRANSFER on. On failure everything is undone and put on record. */
 ERROR_CHECKED int run_execute(struct run *r, struct error *err);
@@ -94,6 +116,13 @@ ERROR_CHECKED int candidates_start(
 	struct run *r, struct target *t, enum plan_phase phase, struct error *err);
 /* Removes them, and starts again what made place for them (a target_fn). */
 int candidates_undo(struct deployment *d, struct target *t, void *run, struct error *err);
+
+/* Watches those that were started, for the time that the manifest says (a target_fn). */
+int candidates_monitor(struct deployment *d, struct target *t, void *run, struct error *err);
+
+/* -- rolling.c -- */
+/* The phases from PLAN_START to PLAN_WATCH, batch by batch.  -1: all of it has to go back. */
+ERROR_CHECKED int rolling_move(struct run *r, struct error *err);
 
 /* -- cron_schedule.c -- */
 /* STEP_SCHEDULE: what cron runs from now on. */

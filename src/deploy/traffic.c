@@ -77,12 +77,12 @@ static int switch_one(struct deployment *d, struct target *t, void *run, struct 
 		return 0;
 	}
 	ui_step(d->ui, t->host->name, "switching");
-	if (atomic_load(&r->abandon)) {
+	if (run_abandoned(r, t)) {
 		return error_set(err, ERROR_INTERRUPTED, "given up: another one failed");
 	}
 	rt->took_traffic = true;
 	if (proxy_switch(t->seen.proxy, &rt->service, err) < 0) {
-		atomic_store(&r->abandon, true);
+		run_abandon(r, t);
 		return error_wrap(err, "switch the traffic");
 	}
 	rt->switched = true;
@@ -96,7 +96,7 @@ int traffic_switch(struct run *r, struct error *err)
 	if (r->d->lock && lock_check(r->d->lock, err) < 0) {
 		return -1;
 	}
-	return deployment_each(r->d, switch_one, r, err);
+	return run_each(r, switch_one, err);
 }
 
 int traffic_back(struct deployment *d, struct target *t, void *run, struct error *err)

@@ -93,7 +93,7 @@ int workers_replace(struct deployment *d, struct target *t, void *run, struct er
 	struct run *r = run;
 	(void)d;
 	if (run_may_go_on(r, err) < 0 || halt(r, t, err) < 0) {
-		atomic_store(&r->abandon, true);
+		run_abandon(r, t);
 		return -1;
 	}
 	if (candidates_start(r, t, PLAN_REPLACE, err) < 0 || retire_halted(r, t, err) < 0) {

@@ -344,6 +344,20 @@ static int compare_versions(const char *a, const char *b)
 	return 0;
 }
 
+/* "3" or "25%" of the hosts, at least one. */
+static int hosts_at_a_time(const struct build *b, const char *limit)
+{
+	struct config_host_ptrs hosts = {0};
+	int n = (int)strtol(limit, NULL, 10);
+
+	config_all_hosts(b->c, &hosts);
+	if (str_ends(limit, "%")) {
+		n = (int)hosts.len * n / 100;
+	}
+	vec_fini(&hosts);
+	return n > 0 ? n : 1;
+}
+
 static void build_boot(struct build *b)
 {
 	const struct node *n = node_get(b->root, "boot");
@@ -358,16 +372,39 @@ static void build_boot(struct build *b)
 			"servers at once");
 	}
 	if (limit != NULL) {
-		struct config_host_ptrs hosts = {0};
+		out->limit = hosts_at_a_time(b, limit);
+	}
+}
 
-		out->limit = (int)strtol(limit, NULL, 10);
-		config_all_hosts(b->c, &hosts);
-		if (str_ends(limit, "%")) {
-			int part = (int)hosts.len * out->limit / 100;
+static void build_rollout(struct build *b)
+{
+	static const char *const only_rolling[] = {
+		"parallelism", "delay", "order", "monitor", "failure_action", "max_failure_ratio"};
+	const struct node *n = node_get(b->root, "rollout");
+	const char *action = get_text(n, "failure_action", NULL);
+	struct config_rollout *out = &b->c->rollout;
 
-			out->limit = part > 0 ? part : 1;
+	out->rolling = str_eq(get_text(n, "strategy", NULL), "rolling");
+	out->parallelism = hosts_at_a_time(b, get_text(n, "parallelism", "1"));
+	out->delay_ms = get_ms(n, "delay", 0);
+	out->monitor_ms = get_ms(n, "monitor", 5000);
+	out->max_failure_ratio = strtod(get_text(n, "max_failure_ratio", "0"), NULL);
+	out->failure_action = str_eq(action, "pause")      ? CONFIG_FAILURE_PAUSE
+			      : str_eq(action, "continue") ? CONFIG_FAILURE_CONTINUE
+							   : CONFIG_FAILURE_ROLLBACK;
+	if (out->rolling && b->c->boot.limit > 0) {
+		mistake(b, node_find(node_get(b->root, "boot"), "limit")->key,
+			"rollout: {parallelism: ..., delay: ...}",
+			"'boot.limit' is for all-at-once: a rolling strategy has batches of its "
+			"own");
+	}
+	/* A strategy that is wrong or refused says enough. */
+	bool all_at_once = str_eq(get_text(n, "strategy", "all-at-once"), "all-at-once");
+	for (size_t i = 0; i < sizeof(only_rolling) / sizeof(only_rolling[0]); i++) {
+		if (all_at_once && has(n, only_rolling[i])) {
+			mistake(b, node_find(n, only_rolling[i])->key, "strategy: rolling",
+				"'rollout.%s' is only for the rolling strategy", only_rolling[i]);
 		}
-		vec_fini(&hosts);
 	}
 }
 
@@ -520,6 +557,7 @@ void build_root(struct build *b)
 	build_secret_files(b);
 	build_notify(b);
 	build_boot(b);
+	build_rollout(b);
 	build_hooks_output(b);
 	c->hooks_path = hooks_folder(b);
 	build_secrets_files(b);

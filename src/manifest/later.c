@@ -17,14 +17,8 @@ static const struct {
 	{"proxy.run.metrics_port", NULL, "metrics of the proxy are"},
 	{"proxy.logging", NULL, "further headers in the access log are"},
 	{"error_pages_path", NULL, "error pages of one's own are"},
-	{"rollout.strategy", "rolling", "strategy 'rolling' is"},
 	{"rollout.strategy", "canary", "strategy 'canary' is"},
-	{"rollout.parallelism", NULL, "rolling strategies are"},
-	{"rollout.delay", NULL, "rolling strategies are"},
-	{"rollout.order", NULL, "rolling strategies are"},
-	{"rollout.monitor", NULL, "rolling strategies are"},
-	{"rollout.failure_action", NULL, "rolling strategies are"},
-	{"rollout.max_failure_ratio", NULL, "rolling strategies are"},
+	{"rollout.order", "stop-first", "order 'stop-first' of a rollout is"},
 };
 
 const char *later_key(const char *schema_path, const char *value)

@@ -386,6 +386,25 @@ static json_t *ssh_json(const struct config_ssh *s)
 	return o;
 }
 
+static json_t *rollout_json(const struct config_rollout *r)
+{
+	static const char *const actions[] = {"rollback", "pause", "continue"};
+	json_t *o = json_object();
+	char ratio[32];
+
+	put_text(o, "strategy", r->rolling ? "rolling" : "all-at-once");
+	if (r->rolling) {
+		snprintf(ratio, sizeof(ratio), "%.6g", r->max_failure_ratio);
+		put_int(o, "parallelism", r->parallelism);
+		put_ms(o, "delay", r->delay_ms);
+		put_text(o, "order", "start-first");
+		put_ms(o, "monitor", r->monitor_ms);
+		put_text(o, "failure_action", actions[r->failure_action]);
+		put_text(o, "max_failure_ratio", ratio);
+	}
+	return o;
+}
+
 static void put_parts(json_t *o, const struct config *c)
 {
 	json_t *boot = json_object();
@@ -396,7 +415,7 @@ static void put_parts(json_t *o, const struct config *c)
 	put_list(release, "snapshot", &c->release.snapshots);
 	put_ms(release, "timeout", c->release.timeout_ms);
 	put_new(o, "release", release);
-	put_new(o, "rollout", json_pack("{s:s}", "strategy", "all-at-once"));
+	put_new(o, "rollout", rollout_json(&c->rollout));
 	if (c->boot.limit > 0) {
 		put_int(boot, "limit", c->boot.limit);
 	}

@@ -47,6 +47,7 @@ FORMAT(f_jump, "a host: [user@]name[:port]", syntax_jump, NULL);
 FORMAT(f_tag, "a tag, with {sha}, {branch} or {version}", syntax_tag_template, NULL);
 FORMAT(f_port, "a port mapping: [address:][port:]port", syntax_port_mapping, NULL);
 FORMAT(f_limit, "a number or a percentage", syntax_limit, "^[0-9]+%?$");
+FORMAT(f_ratio, "a number from 0 to 1", syntax_ratio, "^(0?\\.[0-9]+|0|1(\\.0+)?)$");
 FORMAT(f_mode, "a mode such as 0644", syntax_mode, "^[0-7]{3,4}$");
 FORMAT(f_owner, "user[:group]", syntax_owner, NULL);
 FORMAT(f_schedule, "daily, or five fields as cron has them", syntax_schedule, NULL);
@@ -109,6 +110,7 @@ TEXT(jump, f_jump);
 TEXT(tag, f_tag);
 TEXT(port_mapping, f_port);
 TEXT(limit, f_limit);
+TEXT(ratio, f_ratio);
 TEXT(mode, f_mode);
 TEXT(owner, f_owner);
 TEXT(schedule, f_schedule);
@@ -384,12 +386,13 @@ WORDS(strategy, "all-at-once", "rolling", "canary");
 WORDS(failure_action, "rollback", "pause", "continue");
 static const struct schema_key rollout_keys[] = {
 	KEY("strategy", &strategy, "all-at-once", "all-at-once, rolling or canary."),
-	KEY("parallelism", &limit, NULL, "Hosts at a time."),
-	KEY("delay", &up_to_hour, NULL, "Pause between them."),
-	KEY("order", &order, NULL, "Whether the new or the old ones come first."),
-	KEY("monitor", &up_to_hour, NULL, "Time that each is watched."),
-	KEY("failure_action", &failure_action, NULL, "What a failure does."),
-	KEY("max_failure_ratio", &line, NULL, "Failures that are borne."),
+	KEY("parallelism", &limit, "1", "Hosts, or percentage of them, that change at a time."),
+	KEY("delay", &up_to_hour, "0", "Pause between two batches."),
+	KEY("order", &order, "start-first", "Whether the new or the old ones come first."),
+	KEY("monitor", &up_to_hour, "5s", "Time that a batch is watched after its switch."),
+	KEY("failure_action", &failure_action, "rollback",
+		"What too many failures do: rollback, pause or continue."),
+	KEY("max_failure_ratio", &ratio, "0", "Part of the hosts that may fail."),
 	END,
 };
 MAP(rollout, rollout_keys);

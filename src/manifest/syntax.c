@@ -192,6 +192,18 @@ const char *syntax_limit(const char *s)
 		       : "is not a number from 1 or a percentage from 1% to 100%";
 }
 
+const char *syntax_ratio(const char *s)
+{
+	size_t n = strlen(s);
+	bool whole = *s == '1';
+	const char *rest = s + (whole || *s == '0');
+
+	if (*rest == '.' && rest[1] != '\0') {
+		rest += 1 + strspn(rest + 1, whole ? "0" : "0123456789");
+	}
+	return n > 0 && n <= 16 && *rest == '\0' ? NULL : "is not a number from 0 to 1";
+}
+
 const char *syntax_mode(const char *s)
 {
 	size_t n = strlen(s);

@@ -323,6 +323,32 @@ static void test_many_in_reverse(void **state)
 	history_fini(&h);
 }
 
+/* A rolling push begins for all hosts, and may end on some of them. */
+static void test_hosts_that_stayed(void **state)
+{
+	static const char text[] =
+		"{\"event\":\"begin\",\"number\":1,\"id\":\"0000000000000001\",\"time\":"
+		"\"2026-01-02T03:04:05Z\",\"version\":\"v1\",\"runs\":1,\"hosts\":{\"h1\":"
+		"\"pending\","
+		"\"h2\":\"pending\"}}\n"
+		"{\"event\":\"end\",\"id\":\"0000000000000001\",\"time\":\"2026-01-02T03:04:06Z\","
+		"\"outcome\":\"live\",\"hosts\":{\"h1\":\"ok\"},\"stayed\":{\"h2\":\"not "
+		"begun\"}}\n";
+	struct history h, again;
+	CLEANUP_STR struct str lines = STR_INIT(STR_MAX_REPLY);
+	(void)state;
+	history_init(&h);
+	history_init(&again);
+	history_parse(&h, text, strlen(text));
+	history_missing(&h, &again, &lines);
+	history_parse(&again, str_c(&lines), lines.len);
+	assert_int_equal(history_serving(&again, "h1", "web"), 1);
+	assert_int_equal(history_serving(&again, "h2", "web"), 0);
+	assert_string_equal(strmap_get(&again.p[0].stayed, "h2"), "not begun");
+	history_fini(&again);
+	history_fini(&h);
+}
+
 static void test_hosts_that_left(void **state)
 {
 	struct history a, b;
@@ -409,6 +435,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_lines),
 		cmocka_unit_test(test_split_numbers),
 		cmocka_unit_test(test_many_in_reverse),
+		cmocka_unit_test(test_hosts_that_stayed),
 		cmocka_unit_test(test_hosts_that_left),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,6 +133,17 @@ static const struct form forms[] = {
 	{syntax_limit, "0", false},
 	{syntax_limit, "101%", false},
 	{syntax_limit, "%", false},
+	{syntax_ratio, "0", true},
+	{syntax_ratio, "1", true},
+	{syntax_ratio, "1.0", true},
+	{syntax_ratio, "0.25", true},
+	{syntax_ratio, ".25", true},
+	{syntax_ratio, "1.01", false},
+	{syntax_ratio, "0.", false},
+	{syntax_ratio, "25%", false},
+	{syntax_ratio, "-0.1", false},
+	{syntax_ratio, "2", false},
+	{syntax_ratio, "", false},
 	{syntax_mode, "0644", true},
 	{syntax_mode, "0888", false},
 	{syntax_header, "X-Request-ID", true},
@@ -183,6 +194,7 @@ static void test_long(void **state)
 	assert_non_null(syntax_tag_template(text));
 	assert_non_null(syntax_jump(text));
 	assert_non_null(syntax_limit(text));
+	assert_non_null(syntax_ratio(text));
 	text[50000] = ':';
 	assert_non_null(syntax_secret_ref(text));
 	assert_non_null(syntax_volume(text));

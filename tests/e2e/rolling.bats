@@ -1,0 +1,163 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# `rollout: {strategy: rolling}`: one batch of hosts after the other.
+
+setup_file() {
+	load ../support/helpers
+	bed_up 3
+}
+
+teardown_file() { bed_down; }
+
+setup() {
+	load ../support/helpers
+	service_repo "roll$BATS_TEST_NUMBER" h1 h2 h3
+}
+
+teardown() {
+	e2e_report
+	service_forget
+}
+
+# roll KEYS: version 1 is live, and what comes is rolled out by these.
+roll() {
+	deploy_ok push
+	manifest_add "deploy_timeout: 2" "rollout: {strategy: rolling, $1}"
+}
+
+# A version that does not become healthy on one host.
+sick_on() { # HOST VERSION
+	cat >"$APP/start" <<-END
+		#!/bin/sh
+		[ "\$DEPLOY_HOST" != $1 ] || echo "database is down" >/app/unhealthy
+		exec app
+	END
+	chmod +x "$APP/start"
+	manifest_edit 's/    hosts: \(.*\)/    hosts: \1\n    cmd: \/app\/start/'
+	app_commit "Version $2, sick on $1" version.txt="version $2"
+}
+
+well() { # VERSION
+	manifest_edit '/cmd:/d'
+	app_commit "Version $1" start- version.txt="version $1"
+}
+
+assert_serve() { # the versions of h1, h2 and h3
+	assert_serves "version $1" "http://$H1_IP/" "$VHOST"
+	assert_serves "version $2" "http://$H2_IP/" "$VHOST"
+	assert_serves "version $3" "http://$H3_IP/" "$VHOST"
+}
+
+assert_one_each() { # every host runs one container of the service
+	local h
+	for h in h1 h2 h3; do
+		assert_containers "$h" "^$SERVICE-web" 1 running
+	done
+}
+
+@test "one host after the other, with a pause between them, and no request is lost" {
+	roll "parallelism: 1, delay: 2, monitor: 1"
+	well 2
+	deploy_ok plan
+	assert_stdout "^batch 2 of 3: switch"
+	traffic_start "version 1" "version 2"
+	deploy_start push
+	deploy_await "the next batch"
+	assert_serve 2 1 1
+	deploy_await "batch 3 of 3: h3"
+	assert_serve 2 2 1
+	deploy_wait
+	traffic_stop
+	assert_equal "$DEPLOY_STATUS" 0 "status"
+	assert_stdout "^0 of [0-9]+ requests failed"
+	assert_stdout "version .* is live on 3 hosts"
+	assert_serve 2 2 2
+	assert_one_each
+}
+
+@test "a host that fails takes those that moved back with it, and no request is lost" {
+	roll "monitor: 1"
+	sick_on h2 2
+	traffic_start "version 1" "version 2"
+	deploy_fails 6 push
+	traffic_stop
+	assert_stderr "h2: .*not healthy within 2 s: GET /up answered 503: database is down"
+	assert_stderr "batch 1 of 3: h1"
+	refute_stderr "batch 3 of 3"
+	refute_stdout "is live"
+	assert_serve 1 1 1
+	assert_one_each
+	for h in h1 h2 h3; do
+		assert_containers "$h" "^$SERVICE-web" 1
+	done
+	deploy_ok releases --json
+	assert_equal "$(jq -rs 'map(select(.number == 2)) | .[0].outcome' "$DEPLOY_STDOUT")" failed
+}
+
+@test "a container that ends while its batch is watched is a failure of it" {
+	roll "monitor: 60"
+	well 2
+	TRAFFIC_HOSTS="$H2_IP $H3_IP" traffic_start "version 1"
+	deploy_start push
+	deploy_await "watching"
+	curl -s -m 5 -H "Host: $VHOST" "http://$H1_IP/exit?code=3" || true
+	deploy_wait
+	traffic_stop
+	assert_equal "$DEPLOY_STATUS" 6 "status"
+	assert_stderr "h1: .*(ended and was started again|ended with exit code)"
+	assert_serve 1 1 1
+	assert_one_each
+}
+
+@test "pause stops where a host fails, and the next push or rollback makes the fleet one" {
+	roll "monitor: 1, failure_action: pause"
+	sick_on h2 2
+	traffic_start "version 1" "version 2" "version 3"
+	deploy_fails 8 push
+	assert_stderr "release 2 is live on h1 only, and paused: .*h2.*database is down"
+	assert_serve 2 1 1
+	assert_one_each
+	deploy_ok releases show 2
+	assert_stdout "hosts +h1: ok"
+	assert_stdout "h2: .*database is down"
+	assert_stdout "h3: not begun"
+	# Nothing is half-done: the next command finds nothing to mend.
+	deploy_ok releases
+	assert_stdout "live on h1"
+	well 3
+	deploy_ok push
+	traffic_stop
+	refute_stderr "mend"
+	assert_serve 3 3 3
+	assert_one_each
+	sick_on h2 4
+	deploy_fails 8 push
+	assert_serve 4 3 3
+	deploy_ok rollback
+	assert_serve 3 3 3
+	assert_one_each
+}
+
+@test "continue leaves only the host behind that fails" {
+	roll "monitor: 1, parallelism: 100%, failure_action: continue"
+	sick_on h2 2
+	deploy_fails 8 push
+	assert_stderr "release 2 is live on h1, h3 only: .*h2"
+	assert_serve 2 1 2
+	assert_one_each
+}
+
+@test "killed between two batches: the next command takes the first one back" {
+	roll "monitor: 0, delay: 60"
+	well 2
+	traffic_start "version 1" "version 2"
+	deploy_start push
+	deploy_await "the next batch"
+	deploy_signal -9
+	deploy_wait
+	assert_serve 2 1 1
+	deploy_fails 2 rollback --lock-wait=60
+	traffic_stop
+	assert_serve 1 1 1
+	assert_one_each
+}
