@@ -221,6 +221,26 @@ static void build_files(struct build *b, const struct node *map, const char *key
 	}
 }
 
+/*
+ * The application's own image, with another command: as Kamal does, what is built is `latest`, too,
+ * and that is what the accessory gets.
+ */
+static void tag_latest(struct build *b, const struct node *n, const char *image)
+{
+	struct strvec *tags = &b->c->builder.tags;
+	size_t len = b->c->image != NULL ? strlen(b->c->image) : 0;
+
+	if (len == 0 || strncmp(image, b->c->image, len) != 0 ||
+		(image[len] != '\0' && strcmp(image + len, ":latest") != 0)) {
+		return;
+	}
+	if (!strvec_has(tags, "latest")) {
+		arena_push(b->arena, tags, arena_strdup(b->arena, "latest"));
+	}
+	warning(b, n, "servers: {worker: {hosts: [...], cmd: ...}} changes with each release",
+		"an accessory of the application's image keeps the one that it was booted with");
+}
+
 static void build_accessory(struct build *b, const struct node *key, const struct node *map)
 {
 	struct config_accessory a = {.name = key->text, .mark = mark_at(key)};
@@ -238,6 +258,7 @@ static void build_accessory(struct build *b, const struct node *key, const struc
 				: arena_printf(b->arena, "%s/%s", a.registry.server, a.image);
 	}
 	a.family = image_family(a.image);
+	tag_latest(b, node_get(map, "image"), a.image);
 	build_places(b, key, map, &a);
 	a.cmd = get_text(map, "cmd", NULL);
 	build_ports(b, map, &a);
