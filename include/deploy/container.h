@@ -55,13 +55,28 @@ ERROR_CHECKED int container_run(struct deployment *d, const struct target *t,
 char *container_digest(
 	struct deployment *d, const struct target *t, const struct config_role *role);
 
-/* Starts one that may be old: when its network was made anew since, it is connected to that. */
-ERROR_CHECKED int container_start(
-	struct docker *docker, const char *name, const char *network, struct error *err);
+/* Starts one that may be old: when a network of it was made anew since, it is connected to that. */
+ERROR_CHECKED int container_start(struct docker *docker, const char *name, struct error *err);
 /* The same as a new candidate, which does not come back by itself; *seen: how it is then, when that
  * is known (an id). The caller frees. */
-ERROR_CHECKED int container_revive(struct docker *docker, const char *name, const char *network,
-	struct docker_container *seen, struct error *err);
+ERROR_CHECKED int container_revive(
+	struct docker *docker, const char *name, struct docker_container *seen, struct error *err);
+
+/* Makes a network of the service on a server; one that is there stays as it is. */
+ERROR_CHECKED int container_network(const struct deployment *d, const struct target *t,
+	const struct config_network *n, struct error *err);
+/* Removes those of the service that nothing runs on; failing is told. */
+void container_networks_remove(const struct deployment *d, const struct target *t);
+/* The first is `network` of the spec, those behind it are its further ones. */
+void container_add_networks(
+	const struct config_network_ptrs *networks, struct docker_container_spec *spec);
+/*
+ * A copy of `from` is on its networks too: the body to create it with gets the first of them, and
+ * once it is made it is connected to the others.
+ */
+void container_copy_first_network(const struct docker_container *from, json_t *body);
+ERROR_CHECKED int container_copy_networks(struct docker *docker,
+	const struct docker_container *from, const char *name, struct error *err);
 
 /*
  * A live container comes back whatever happens to it or to dockerd ("always": Docker 20.10 leaves

@@ -89,6 +89,7 @@ struct plan_step {
 	struct strvec names; /* STEP_ROUTES, STEP_SWITCH: containers that get the traffic;
 				STEP_SCHEDULE */
 	const struct config_role *role;
+	const struct config_network *network;     /* STEP_NETWORK */
 	const struct config_accessory *accessory; /* STEP_ACCESSORY, _SNAPSHOT, _BACKUPS */
 	int replica;
 	long number;                  /* release that it is about */
@@ -129,7 +130,8 @@ struct plan_host {
 	bool selected; /* for releases; false where there are only accessories */
 	struct plan_containers containers;
 	struct plan_images images;
-	bool network;
+	struct config_network_ptrs networks_missing; /* of those that its containers are on */
+	struct config_network_ptrs networks_differ;  /* internal, and should not be, or not */
 	bool proxy_running;
 	bool routes_there, routes_edited, maintenance;
 	bool routes_differ;     /* the proxy has other settings, or another certificate, than now */

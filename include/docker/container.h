@@ -56,17 +56,17 @@ ERROR_CHECKED int docker_container_list(struct docker *d, bool all,
 	const struct docker_filters *filters, struct docker_container_list *out, struct error *err);
 void docker_container_list_fini(struct docker_container_list *l);
 
-/* *id (may be NULL) is the caller's. 404 is a missing image, 409 a taken name. */
+/* And connects it to the spec's further networks. *id (may be NULL) is the caller's, also where
+ * connecting failed. 404 is a missing image, 409 a taken name. */
 ERROR_CHECKED int docker_container_create(
 	struct docker *d, const struct docker_container_spec *s, char **id, struct error *err);
 /*
- * Create, connect to further networks, and start, in one round trip. When it was created but did
+ * The same, and starts it, in one round trip. When it was created but did
  * not start, it is left (the caller looks at its state, then removes it).  *seen (may be NULL) is
  * how it is right after the start, asked for in the same round trip; without an id: unknown.
  */
 ERROR_CHECKED int docker_container_run(struct docker *d, const struct docker_container_spec *s,
-	const struct strvec *more_networks, char **id, struct docker_container *seen,
-	struct error *err);
+	char **id, struct docker_container *seen, struct error *err);
 
 /* Started (or stopped) already is success. */
 ERROR_CHECKED int docker_container_start(struct docker *d, const char *name, struct error *err);

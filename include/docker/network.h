@@ -20,9 +20,13 @@ ERROR_CHECKED int docker_network_inspect(
 	struct docker *d, const char *name, struct docker_network *out, struct error *err);
 void docker_network_fini(struct docker_network *n);
 
-/* A bridge network. One of that name is success (Docker itself would make a second one). */
-ERROR_CHECKED int docker_network_create(
-	struct docker *d, const char *name, const struct strmap *labels, struct error *err);
+/* A bridge network; internal: without a way out.  One of that name is success, whatever it is like
+ * (Docker itself would make a second one). */
+ERROR_CHECKED int docker_network_create(struct docker *d, const char *name, bool internal,
+	const struct strmap *labels, struct error *err);
+/* Removes those that bear the labels and that no running container is on. */
+ERROR_CHECKED int docker_network_prune(
+	struct docker *d, const struct docker_filters *labels, struct error *err);
 ERROR_CHECKED int docker_network_remove(struct docker *d, const char *name, struct error *err);
 /* aliases may be NULL. Being connected already is success. */
 ERROR_CHECKED int docker_network_connect(struct docker *d, const char *network,

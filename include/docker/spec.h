@@ -52,6 +52,7 @@ struct docker_container_spec {
 	struct docker_healthcheck healthcheck;
 
 	char *network; /* first network, or "host", "none", "container:x"; NULL: default bridge */
+	struct strvec more_networks; /* beside the first; the aliases are for these too */
 	struct strvec network_aliases;
 	char *ip, *mac_address;
 	struct docker_ports ports;

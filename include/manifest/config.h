@@ -46,6 +46,8 @@ struct config_role {
 	struct config_options options;
 	struct strmap labels;
 	struct strvec volumes; /* "name:/path[:ro]" or "/host:/path" */
+	struct config_network_ptrs
+		networks; /* at least one; of a proxied role the shared one first */
 	struct config_logging logging;
 	int stop_timeout_ms; /* grace on stop; default 10 s, of an unproxied role drain_timeout */
 	const char *asset_path;  /* absolute, or NULL */
@@ -243,9 +245,10 @@ struct config {
 	const char *secrets_wanted;  /* the file to write where there is none: ".deploy/secrets" */
 	const char *secrets_common;  /* ".deploy/secrets-common" */
 	const char *minimum_version; /* or NULL */
-	const char *network;         /* name of the bridge network, "deploy" */
-	int retain_containers;       /* default 5 */
-	int readiness_delay_ms;      /* default 7 s; only for HEALTH_RUNNING */
+	const char *network; /* name of the bridge network that all services share, "deploy" */
+	struct config_networks networks; /* that one first */
+	int retain_containers;           /* default 5 */
+	int readiness_delay_ms;          /* default 7 s; only for HEALTH_RUNNING */
 	bool allow_empty_roles;
 	bool require_destination;
 	const struct config_sources *sources; /* text of the files, for later diagnostics */

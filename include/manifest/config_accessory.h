@@ -66,7 +66,8 @@ struct config_accessory {
 	struct strvec
 		volumes; /* "name:/path[:ro]" or "/host:/path"; files, directories are apart */
 	struct config_files files, directories;
-	const char *network; /* never NULL */
+	struct config_network_ptrs networks; /* at least one */
+	const char *network;                 /* the first, in Docker; never NULL */
 	bool has_health;
 	struct config_health health;
 	int boot_timeout_ms; /* for the health gate, default 60 s */

@@ -79,3 +79,15 @@ struct config_registry {
 	struct config_mark username_mark, password_mark;
 	struct config_mark mark;
 };
+
+/* An entry of `networks:`, or the one that all services of a server share. */
+struct config_network {
+	const char *key;  /* in the manifest */
+	const char *name; /* in Docker */
+	bool internal;    /* without a way out, and nothing can be published of it */
+	bool external;    /* somebody else's: it has to be there */
+	bool own;         /* the service's: removed with it */
+	struct config_mark mark;
+};
+VEC_TYPE(config_networks, struct config_network);
+VEC_TYPE(config_network_ptrs, const struct config_network *);

@@ -92,7 +92,7 @@ static void tell_drift(struct deployment *d, struct target *t, const struct conf
 static int start_it(
 	struct deployment *d, struct target *t, const struct config_accessory *a, struct error *err)
 {
-	if (container_start(t->host->docker, a->container, a->network, err) < 0 ||
+	if (container_start(t->host->docker, a->container, err) < 0 ||
 		container_keep_up(t->host->docker, a->container, err) < 0) {
 		return -1;
 	}
@@ -374,12 +374,24 @@ static int remove_containers(struct deployment *d, struct target *t,
 	return 0;
 }
 
+/* What is left of the service, if it was the last thing of it there. */
+static void remove_networks(const struct deployment *d, const struct target *t)
+{
+	VEC_FOREACH (&t->seen.containers, i) {
+		if (container_is_app(&t->seen.containers.p[i], NULL)) {
+			return;
+		}
+	}
+	container_networks_remove(d, t);
+}
+
 static int remove_keep(
 	struct deployment *d, struct target *t, const struct config_accessory *a, struct error *err)
 {
 	if (remove_containers(d, t, a, false, err) < 0) {
 		return -1;
 	}
+	remove_networks(d, t);
 	ui_done(d->ui, t->host->name, "accessory %s removed, its data kept", a->name);
 	return 0;
 }
@@ -391,6 +403,7 @@ static int remove_with_data(
 		(has_folders(a) && remove_folders(d, t, a, err) < 0)) {
 		return -1;
 	}
+	remove_networks(d, t);
 	ui_done(d->ui, t->host->name, "accessory %s removed with its data", a->name);
 	return 0;
 }

@@ -187,13 +187,15 @@ static int bring(struct deployment *d, struct target *t, const struct config_acc
 	return result;
 }
 
-static int ensure_network(struct target *t, const struct config_accessory *a, struct error *err)
+static int ensure_networks(
+	struct deployment *d, struct target *t, const struct config_accessory *a, struct error *err)
 {
-	if (str_eq(a->network, "host") || str_eq(a->network, "none") ||
-		str_eq(a->network, "bridge")) {
-		return 0;
+	VEC_FOREACH (&a->networks, i) {
+		if (container_network(d, t, a->networks.p[i], err) < 0) {
+			return -1;
+		}
 	}
-	return docker_network_create(t->host->docker, a->network, NULL, err);
+	return 0;
 }
 
 /* Makes "<container>-new", not started. */
@@ -202,7 +204,8 @@ static int create(struct deployment *d, struct target *t, const struct config_ac
 {
 	CLEANUP_FREE char *name = name_new(a);
 	CLEANUP_DOCKER_SPEC struct docker_container_spec spec = {0};
-	if (ensure_network(t, a, err) < 0 || accessory_spec(d, t, a, name, old, &spec, err) < 0) {
+	if (ensure_networks(d, t, a, err) < 0 ||
+		accessory_spec(d, t, a, name, old, &spec, err) < 0) {
 		return -1;
 	}
 	return docker_container_create(t->host->docker, &spec, NULL, err);
@@ -374,7 +377,7 @@ static int back_to_old(struct deployment *d, struct target *t, const struct conf
 	struct error failed = {0};
 	undo_new(d, t, a);
 	cancel_shield_begin();
-	int result = !ran ? 0 : container_start(t->host->docker, a->container, a->network, &failed);
+	int result = !ran ? 0 : container_start(t->host->docker, a->container, &failed);
 	if (result == 0 && ran) {
 		result = container_keep_up(t->host->docker, a->container, &failed);
 	}
@@ -459,7 +462,7 @@ static int settle_old(struct target *t, const struct config_accessory *a, bool h
 			       : docker_container_remove(docker, old, true, false, err);
 	}
 	if (docker_container_rename(docker, old, a->container, err) < 0 ||
-		container_start(docker, a->container, a->network, err) < 0) {
+		container_start(docker, a->container, err) < 0) {
 		return -1;
 	}
 	return container_keep_up(docker, a->container, err);
@@ -482,7 +485,7 @@ int accessory_settle(
 	} else {
 		undo_new(d, t, a);
 		if (c && !str_eq(c->state, "running")) {
-			result = container_start(t->host->docker, c->name, a->network, err);
+			result = container_start(t->host->docker, c->name, err);
 			result =
 				result == 0 ? container_keep_up(t->host->docker, c->name, err) : -1;
 		}

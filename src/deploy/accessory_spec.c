@@ -282,7 +282,7 @@ int accessory_spec(struct deployment *d, struct target *t, const struct config_a
 	CLEANUP_FREE char *digest = accessory_digest(d, a);
 	spec->name = xstrdup(name);
 	spec->image = xstrdup(a->image);
-	spec->network = xstrdup(a->network);
+	container_add_networks(&a->networks, spec);
 	spec->stop_timeout = a->stop_timeout_ms / 1000;
 	spec->restart = xstrdup("no"); /* until it is healthy */
 	strvec_push(&spec->network_aliases, a->container);

@@ -83,7 +83,7 @@ static int on_live(
 static int start_one(struct deployment *d, struct target *t, const struct docker_container_entry *c,
 	struct error *err)
 {
-	if (container_start(t->host->docker, c->name, d->config->network, err) < 0 ||
+	if (container_start(t->host->docker, c->name, err) < 0 ||
 		container_keep_up(t->host->docker, c->name, err) < 0) {
 		return -1;
 	}

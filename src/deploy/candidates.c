@@ -176,8 +176,7 @@ static int copy(struct run *r, struct target *t, const struct plan_step *s, stru
 	json_object_set_new(body, "Image", json_string(from.image_id));
 	json_object_del(body, "Hostname");
 	set_identity(body, t, s);
-	json_object_set_new(body, "NetworkingConfig",
-		json_pack("{s:{s:{}}}", "EndpointsConfig", r->d->config->network));
+	container_copy_first_network(&from, body);
 	CLEANUP_STR struct str path = STR_INIT(STR_MAX_LINE);
 	str_add(&path, "/containers/create?name=");
 	http_escape(&path, s->name, false);
@@ -186,7 +185,10 @@ static int copy(struct run *r, struct target *t, const struct plan_step *s, stru
 	if (result == 0) {
 		strvec_push(s->role->proxied ? &rt->created : &rt->workers,
 			json_str_at(answer, "Id", s->name));
-		result = secret_files_copy(from_host->docker, &from, t->host->docker, s->name, err);
+		result = container_copy_networks(t->host->docker, &from, s->name, err) < 0
+				 ? -1
+				 : secret_files_copy(
+					   from_host->docker, &from, t->host->docker, s->name, err);
 	}
 	docker_container_fini(&from);
 	if (result < 0) {
@@ -215,7 +217,7 @@ static int start(struct run *r, struct target *t, const struct plan_step *s,
 		return docker_container_start(t->host->docker, s->name, err);
 	}
 	strvec_push(s->role->proxied ? &rt->revived : &rt->revived_workers, s->name);
-	return container_revive(t->host->docker, s->name, r->d->config->network, seen, err);
+	return container_revive(t->host->docker, s->name, seen, err);
 }
 
 static struct health_request health_request(
@@ -231,7 +233,7 @@ static struct health_request health_request(
 	return (struct health_request){
 		.host = t->host,
 		.container = s->name,
-		.network = c->network,
+		.network = s->role->networks.p[0]->name,
 		.health = &s->role->health,
 		.docker_too = !s->role->proxied,
 		.deadline_ms = deadline,

@@ -132,7 +132,7 @@ int container_spec(struct deployment *d, const struct target *t,
 	const char *command = req->command ? req->command : req->cron ? req->cron->cmd : role->cmd;
 	spec->name = xstrdup(req->name);
 	spec->image = xstrdup(req->image);
-	spec->network = xstrdup(d->config->network);
+	container_add_networks(&role->networks, spec);
 	spec->stop_timeout = role->stop_timeout_ms / 1000;
 	if (add_env(d, t, role, spec, err) < 0) {
 		return -1;
@@ -196,72 +196,12 @@ int container_run(struct deployment *d, const struct target *t,
 	struct error *err)
 {
 	if (d->config->secret_files.len == 0) {
-		return docker_container_run(t->host->docker, spec, NULL, id, seen, err);
+		return docker_container_run(t->host->docker, spec, id, seen, err);
 	}
 	if (container_create(d, t, spec, id, err) < 0) {
 		return -1;
 	}
 	return docker_container_start(t->host->docker, *id, err);
-}
-
-/*
- * A stopped container holds its network by ID: one that was removed and made anew has another.
- * Connecting to it by name again mends that.
- */
-static int reconnect(
-	struct docker *docker, const char *name, const char *network, struct error *err)
-{
-	struct docker_container c = {0};
-	const struct strvec *aliases = NULL;
-	if (docker_container_inspect(docker, name, &c, err) < 0) {
-		return -1;
-	}
-	VEC_FOREACH (&c.networks, i) {
-		if (str_eq(c.networks.p[i].name, network)) {
-			aliases = &c.networks.p[i].aliases;
-		}
-	}
-	struct error ignored = {0};
-	(void)!docker_network_disconnect(docker, network, name, true, &ignored);
-	int result = docker_network_connect(docker, network, name, aliases, err);
-	docker_container_fini(&c);
-	return result;
-}
-
-static bool network_gone(const struct error *err)
-{
-	return strstr(err->text, "network") && strstr(err->text, "not found");
-}
-
-int container_start(struct docker *docker, const char *name, const char *network, struct error *err)
-{
-	if (docker_container_start(docker, name, err) == 0) {
-		return 0;
-	}
-	if (!network_gone(err)) {
-		return -1;
-	}
-	struct error ignored = {0};
-	if (reconnect(docker, name, network, &ignored) < 0) {
-		return -1;
-	}
-	*err = (struct error){0};
-	return docker_container_start(docker, name, err);
-}
-
-int container_revive(struct docker *docker, const char *name, const char *network,
-	struct docker_container *seen, struct error *err)
-{
-	struct error refused = {0};
-	if (docker_container_update_start(docker, name, "no", seen, &refused) == 0) {
-		return 0;
-	}
-	if (!network_gone(&refused)) {
-		*err = refused;
-		return -1;
-	}
-	docker_container_fini(seen);
-	return container_start(docker, name, network, err);
 }
 
 int container_keep_up(struct docker *docker, const char *name, struct error *err)

@@ -6,6 +6,7 @@
  */
 #include "accessory.h"
 #include "backup_schedule.h"
+#include "deploy/container.h"
 #include "deploy/hooks.h"
 #include "deploy/record.h"
 #include "run.h"
@@ -276,7 +277,7 @@ static int transfer_target(struct deployment *d, struct target *t, void *run, st
 static int boot(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
 {
 	if (s->kind == STEP_NETWORK) {
-		return docker_network_create(t->host->docker, s->name, NULL, err);
+		return container_network(r->d, t, s->network, err);
 	}
 	if (s->kind == STEP_ACCESSORY) {
 		return accessory_boot(r->d, t, s->accessory, err);

@@ -6,8 +6,7 @@
 
 #include <stdlib.h>
 
-static json_t *body_of(
-	const struct fresh_request *req, const struct docker_container *from, const char *network)
+static json_t *body_of(const struct fresh_request *req, const struct docker_container *from)
 {
 	json_t *body = json_deep_copy(from->config);
 	json_t *host = json_deep_copy(from->host_config);
@@ -30,8 +29,7 @@ static json_t *body_of(
 	json_object_set_new(host, "PortBindings", json_object());
 	json_object_set_new(host, "AutoRemove", json_false());
 	json_object_set_new(body, "HostConfig", host);
-	json_object_set_new(
-		body, "NetworkingConfig", json_pack("{s:{s:{}}}", "EndpointsConfig", network));
+	container_copy_first_network(from, body);
 	return body;
 }
 
@@ -54,9 +52,10 @@ int fresh_create(
 		return -1;
 	}
 	CLEANUP_FREE char *path = xasprintf("/containers/create?name=%s", req->name);
-	CLEANUP_JSON json_t *body = body_of(req, &from, d->config->network);
+	CLEANUP_JSON json_t *body = body_of(req, &from);
 	int result = docker_call(docker, "POST", path, body, 0, NULL, err);
-	if (result == 0 && secret_files_copy(docker, &from, docker, req->name, err) < 0) {
+	if (result == 0 && (container_copy_networks(docker, &from, req->name, err) < 0 ||
+				   secret_files_copy(docker, &from, docker, req->name, err) < 0)) {
 		fresh_remove(d, t, req->name);
 		result = -1;
 	}

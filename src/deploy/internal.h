@@ -32,7 +32,9 @@ struct observation {
 	struct docker_container_list
 		containers;              /* the service's and destination's, stopped ones too */
 	struct docker_image_list images; /* all of the daemon */
-	bool network_there;
+	struct network_seen {
+		bool there, internal;
+	} * networks; /* each of the manifest, in its order */
 	struct docker_container proxy_container;
 	bool proxy_there;
 	struct proxy *proxy; /* the service on that proxy; NULL: the host has no proxied role */

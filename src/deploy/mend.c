@@ -48,7 +48,7 @@ static int mend_step(struct run *r, struct target *t, const struct plan_step *s,
 		return route(r, t, s, err);
 	}
 	if (s->kind == STEP_START) {
-		return container_start(docker, s->name, r->d->config->network, err) < 0
+		return container_start(docker, s->name, err) < 0
 			       ? -1
 			       : container_keep_up(docker, s->name, err);
 	}

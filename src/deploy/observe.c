@@ -19,6 +19,7 @@ void observation_fini(struct observation *o)
 	history_fini(&o->history);
 	docker_container_list_fini(&o->containers);
 	docker_image_list_fini(&o->images);
+	free(o->networks);
 	proxy_close(o->proxy);
 	strvec_fini(&o->schedule);
 	strvec_fini(&o->schedule_lines);
@@ -239,30 +240,49 @@ static void service_filters(const struct config *c, struct docker_filters *filte
 	vec_push(filters, ((struct docker_filter){"label", texts[1]}));
 }
 
+static void take_networks(struct observation *seen, const struct docker_lookup *items,
+	struct docker_network *found, size_t n)
+{
+	seen->networks = xcalloc(n, sizeof(*seen->networks));
+	for (size_t i = 0; i < n; i++) {
+		seen->networks[i].there = items[i].found;
+		seen->networks[i].internal = found[i].internal;
+		docker_network_fini(&found[i]);
+	}
+	free(found);
+}
+
+#define LOOKUPS 4 /* beside the networks */
+
 static int observe_docker(struct deployment *d, struct target *t, struct error *err)
 {
 	const struct config *c = d->config;
 	struct observation *seen = &t->seen;
-	struct docker_network network = {0};
+	size_t networks = c->networks.len;
+	struct docker_network *found = xcalloc(networks, sizeof(*found));
+	struct docker_lookup *items = xcalloc(LOOKUPS + networks, sizeof(*items));
 	struct docker_filters filters = {0};
 	char *texts[2];
 	CLEANUP_FREE char *proxy_name =
 		c->proxy.enabled ? proxy_container_name(c->proxy.driver) : xstrdup("-");
 	service_filters(c, &filters, texts);
-	struct docker_lookup items[] = {
-		{.kind = DOCKER_LOOKUP_CONTAINERS, .filters = &filters, .out = &seen->containers},
-		{.kind = DOCKER_LOOKUP_IMAGES, .out = &seen->images},
-		{.kind = DOCKER_LOOKUP_NETWORK, .name = c->network, .out = &network},
-		{.kind = DOCKER_LOOKUP_CONTAINER,
-			.name = proxy_name,
-			.out = &seen->proxy_container},
-		{.kind = DOCKER_LOOKUP_INFO, .out = &t->host->info},
-	};
-	size_t n = sizeof(items) / sizeof(*items) - (t->host->info.architecture ? 1 : 0);
+	items[0] = (struct docker_lookup){
+		.kind = DOCKER_LOOKUP_CONTAINERS, .filters = &filters, .out = &seen->containers};
+	items[1] = (struct docker_lookup){.kind = DOCKER_LOOKUP_IMAGES, .out = &seen->images};
+	items[2] = (struct docker_lookup){
+		.kind = DOCKER_LOOKUP_CONTAINER, .name = proxy_name, .out = &seen->proxy_container};
+	for (size_t i = 0; i < networks; i++) {
+		items[3 + i] = (struct docker_lookup){.kind = DOCKER_LOOKUP_NETWORK,
+			.name = c->networks.p[i].name,
+			.out = &found[i]};
+	}
+	items[3 + networks] =
+		(struct docker_lookup){.kind = DOCKER_LOOKUP_INFO, .out = &t->host->info};
+	size_t n = LOOKUPS + networks - (t->host->info.architecture ? 1 : 0);
 	int result = docker_lookup(t->host->docker, items, n, err);
-	seen->network_there = items[2].found;
-	seen->proxy_there = items[3].found;
-	docker_network_fini(&network);
+	seen->proxy_there = items[2].found;
+	take_networks(seen, items + 3, found, networks);
+	free(items);
 	vec_fini(&filters);
 	free(texts[0]);
 	free(texts[1]);

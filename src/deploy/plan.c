@@ -51,6 +51,8 @@ void plan_hosts_fini(struct plan_hosts *hosts)
 		strvec_fini(&h->routes);
 		strvec_fini(&h->schedule);
 		strvec_fini(&h->backups_left);
+		vec_fini(&h->networks_missing);
+		vec_fini(&h->networks_differ);
 		strmap_fini(&h->digests);
 		VEC_FOREACH (&h->accessories, j) {
 			free(h->accessories.p[j].drift);

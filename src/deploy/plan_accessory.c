@@ -27,18 +27,41 @@ static void plan_backups(struct plan *p, size_t index, const struct plan_host *h
 	}
 }
 
+void plan_networks(struct plan *p, size_t index, const struct plan_host *h)
+{
+	VEC_FOREACH (&h->networks_missing, i) {
+		const struct config_network *n = h->networks_missing.p[i];
+		struct plan_step *s = plan_add_named(p, PLAN_BOOT, STEP_NETWORK, index, n->name);
+		s->network = n;
+		s->note = n->internal ? xstrdup("internal") : NULL;
+	}
+}
+
+/* Docker changes none that is there. */
+static void tell_networks(struct plan *p, const struct plan_host *h)
+{
+	VEC_FOREACH (&h->networks_differ, i) {
+		const struct config_network *n = h->networks_differ.p[i];
+		strvec_pushf(&p->notes,
+			"%s: network %s is %s, the manifest wants it %s (stop what is on it, and "
+			"docker network rm %s: then it is made anew)",
+			h->name, n->name, n->internal ? "open" : "internal",
+			n->internal ? "internal" : "open", n->name);
+	}
+}
+
 void plan_accessories(const struct plan_request *req, struct plan *p, bool boot)
 {
 	VEC_FOREACH (req->hosts, i) {
 		const struct plan_host *h = &req->hosts->p[i];
-		bool network = h->network || (h->selected && boot);
+		bool networks = h->selected && boot; /* those are made in any case */
+		tell_networks(p, h);
 		VEC_FOREACH (&h->accessories, j) {
 			const struct plan_accessory *a = &h->accessories.p[j];
 			if (a->missing && boot) {
-				if (!network) {
-					plan_add_named(p, PLAN_BOOT, STEP_NETWORK, i,
-						req->config->network);
-					network = true;
+				if (!networks) {
+					plan_networks(p, i, h);
+					networks = true;
 				}
 				plan_add_named(p, PLAN_BOOT, STEP_ACCESSORY, i, a->accessory->name)
 					->accessory = a->accessory;

@@ -31,9 +31,7 @@ static void plan_retire_gone(const struct plan_request *req, struct plan *p, siz
 static void plan_boot(const struct plan_request *req, struct plan *p, size_t index)
 {
 	const struct plan_host *h = &req->hosts->p[index];
-	if (!h->network) {
-		plan_add_named(p, PLAN_BOOT, STEP_NETWORK, index, req->config->network);
-	}
+	plan_networks(p, index, h);
 	if (plan_proxied_role(req->config, h) && !h->proxy_running) {
 		plan_add_named(p, PLAN_BOOT, STEP_PROXY, index, req->config->proxy.driver);
 	}
@@ -230,8 +228,29 @@ static int by_phase(const void *a, const void *b)
 	return strcmp(x->name ? x->name : "", y->name ? y->name : "");
 }
 
+static int check_external(const struct plan_request *req, struct error *err)
+{
+	VEC_FOREACH (req->hosts, i) {
+		const struct plan_host *h = &req->hosts->p[i];
+		VEC_FOREACH (&h->networks_missing, j) {
+			const struct config_network *n = h->networks_missing.p[j];
+			if (n->external) {
+				error_set(err, ERROR_REMOTE,
+					"%s: there is no network '%s', and it is external: others "
+					"make it",
+					h->name, n->name);
+				return error_hint(err, "docker network create %s", n->name);
+			}
+		}
+	}
+	return 0;
+}
+
 int plan_release(const struct plan_request *req, struct plan *p, struct error *err)
 {
+	if (check_external(req, err) < 0) {
+		return -1;
+	}
 	p->number = history_next_number(req->history);
 	free(p->version);
 	p->version = xstrdup(req->back_to ? req->back_to->version : req->version);

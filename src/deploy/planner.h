@@ -28,6 +28,8 @@ bool plan_is_cron_host(const struct config_role *role, const struct plan_host *h
 int plan_replicas_of(const struct plan_request *req, const char *host,
 	const struct config_role *role, long runs);
 /* Adds the backups that release.snapshot asks for. */
+/* What is missing is made. */
+void plan_networks(struct plan *p, size_t index, const struct plan_host *h);
 void plan_snapshots(const struct plan_request *req, struct plan *p);
 /* Does the request's --roles choose it? */
 bool plan_role_selected(const struct plan_request *req, const struct config_role *role);

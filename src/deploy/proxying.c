@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* proxy boot, reboot, logs, details, config, remove. */
+#include "deploy/container.h"
 #include "deploy/hooks.h"
 #include "deploy/operations.h"
 #include "deploy/record.h"
@@ -31,8 +32,8 @@ static int boot_one(struct deployment *d, struct target *t, void *ctx, struct er
 		return 0;
 	}
 	proxy_config_init(&pc, d->config);
-	if ((!t->seen.network_there &&
-		    docker_network_create(t->host->docker, d->config->network, NULL, err) < 0) ||
+	if ((!t->seen.networks[0].there &&
+		    container_network(d, t, &d->config->networks.p[0], err) < 0) ||
 		proxy_boot(t->host, &pc, &result, err) < 0) {
 		return -1;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* prune and remove. */
 #include "cron.h"
+#include "deploy/container.h"
 #include "deploy/operations.h"
 #include "deploy/record.h"
 #include "run.h"
@@ -86,6 +87,7 @@ static int remove_one(struct deployment *d, struct target *t, void *ctx, struct 
 		remove_containers(t, err) < 0) {
 		return -1;
 	}
+	container_networks_remove(d, t);
 	remove_images(d, t);
 	ui_done(d->ui, t->host->name, "removed");
 	return 0;

@@ -118,6 +118,48 @@ static void add_backups_left(struct deployment *d, struct plan_host *h, const st
 	}
 }
 
+static bool is_on(const struct config_network_ptrs *networks, const struct config_network *n)
+{
+	VEC_FOREACH (networks, i) {
+		if (networks->p[i] == n) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Is something of this server on it? */
+static bool needs_network(
+	const struct deployment *d, const struct target *t, const struct config_network *n)
+{
+	VEC_FOREACH (&d->config->roles, i) {
+		const struct config_role *role = &d->config->roles.p[i];
+		if (target_has_role(t, role) && is_on(&role->networks, n)) {
+			return true;
+		}
+	}
+	VEC_FOREACH (&d->config->accessories, i) {
+		const struct config_accessory *a = &d->config->accessories.p[i];
+		if (target_has_accessory(t, a) && is_on(&a->networks, n)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void add_networks(const struct deployment *d, struct plan_host *h, const struct target *t)
+{
+	VEC_FOREACH (&d->config->networks, i) {
+		const struct config_network *n = &d->config->networks.p[i];
+		const struct network_seen *seen = &t->seen.networks[i];
+		if (!seen->there && needs_network(d, t, n)) {
+			vec_push(&h->networks_missing, n);
+		} else if (seen->there && n->own && seen->internal != n->internal) {
+			vec_push(&h->networks_differ, n);
+		}
+	}
+}
+
 void state_hosts(struct deployment *d, struct plan_hosts *out)
 {
 	for (size_t i = 0; i < d->n; i++) {
@@ -125,9 +167,9 @@ void state_hosts(struct deployment *d, struct plan_hosts *out)
 		struct plan_host h = {
 			.name = t->address->name,
 			.selected = t->selected,
-			.network = t->seen.network_there,
 			.proxy_running = t->seen.proxy_there && t->seen.proxy_container.running,
 		};
+		add_networks(d, &h, t);
 		VEC_FOREACH (&t->seen.containers, j) {
 			add_container(&h, &t->seen.containers.p[j]);
 		}

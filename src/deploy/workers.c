@@ -168,7 +168,7 @@ int workers_undo(struct run *r, struct target *t, struct error *err)
 		return ended;
 	}
 	VEC_FOREACH (&rt->halted, i) {
-		if (container_start(docker, rt->halted.p[i], r->d->config->network, err) < 0 ||
+		if (container_start(docker, rt->halted.p[i], err) < 0 ||
 			container_keep_up(docker, rt->halted.p[i], err) < 0) {
 			return error_wrap(err, "start '%s' again", rt->halted.p[i]);
 		}

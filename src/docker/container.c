@@ -41,6 +41,9 @@ static const char *label_of(const struct docker_container_spec *s)
 int docker_container_create(
 	struct docker *d, const struct docker_container_spec *s, char **id, struct error *err)
 {
+	if (s->more_networks.len > 0) {
+		return docker_container_make(d, s, id, err);
+	}
 	CLEANUP_STR struct str path = STR_INIT(DOCKER_MAX_PATH);
 	CLEANUP_JSON json_t *j = NULL;
 	struct docker_body body = {0};

@@ -91,17 +91,17 @@ static void steps_fini(struct steps *s)
 	}
 }
 
-int docker_container_run(struct docker *d, const struct docker_container_spec *spec,
-	const struct strvec *more_networks, char **id, struct docker_container *seen,
-	struct error *err)
+/* In one round trip. */
+static int make(struct docker *d, const struct docker_container_spec *spec, bool start, char **id,
+	struct docker_container *seen, struct error *err)
 {
 	struct steps s = {.d = d, .name = spec->name};
 	struct docker_body body = {0};
 	struct str path = STR_INIT(DOCKER_MAX_PATH);
-	size_t nets = more_networks ? more_networks->len : 0;
-	if (!spec->name || nets + 3 > MAX_STEPS) {
+	const struct strvec *more = &spec->more_networks;
+	if (!spec->name || more->len + 3 > MAX_STEPS) {
 		return error_set(err, ERROR_INTERNAL,
-			"a container to run needs a name, and at most %d networks", MAX_STEPS - 3);
+			"a container needs a name, and at most %d networks", MAX_STEPS - 3);
 	}
 	if (docker_container_spec_body(spec, &body, err) != 0) {
 		return error_wrap(err, "create container '%s'", spec->name);
@@ -110,14 +110,16 @@ int docker_container_run(struct docker *d, const struct docker_container_spec *s
 	struct docker_op *create = add(&s, "create", "POST", str_take(&path), NULL);
 	create->body = body.p;
 	create->body_len = body.len;
-	for (size_t i = 0; i < nets; i++) {
+	VEC_FOREACH (more, i) {
 		struct str to = STR_INIT(DOCKER_MAX_PATH);
 		CLEANUP_JSON json_t *j = docker_connect_body(spec->name, &spec->network_aliases);
-		docker_path(&to, "/networks/", more_networks->p[i], "/connect");
-		s.tos[s.n] = more_networks->p[i];
+		docker_path(&to, "/networks/", more->p[i], "/connect");
+		s.tos[s.n] = more->p[i];
 		add(&s, "connect", "POST", str_take(&to), json_text(j));
 	}
-	add_start(&s);
+	if (start) {
+		add_start(&s);
+	}
 	int rc = run(&s, seen, err);
 	if (id && create->done && create->err.kind == ERROR_NONE) {
 		*id = docker_js(create->json, "Id");
@@ -125,6 +127,18 @@ int docker_container_run(struct docker *d, const struct docker_container_spec *s
 	docker_body_fini(&body);
 	steps_fini(&s);
 	return rc;
+}
+
+int docker_container_run(struct docker *d, const struct docker_container_spec *spec, char **id,
+	struct docker_container *seen, struct error *err)
+{
+	return make(d, spec, true, id, seen, err);
+}
+
+int docker_container_make(
+	struct docker *d, const struct docker_container_spec *spec, char **id, struct error *err)
+{
+	return make(d, spec, false, id, NULL, err);
 }
 
 int docker_container_update_start(struct docker *d, const char *name, const char *policy,

@@ -141,6 +141,9 @@ void docker_js_strmap(const json_t *object, struct strmap *out);
 json_t *docker_js_from_strvec(const struct strvec *v);
 json_t *docker_js_from_strmap(const struct strmap *m);
 int docker_clamp_int(int64_t v);
+/* container_run.c: create and connect to further networks; it needs a name. */
+ERROR_CHECKED int docker_container_make(
+	struct docker *d, const struct docker_container_spec *s, char **id, struct error *err);
 json_t *docker_connect_body(const char *container, const struct strvec *aliases);
 
 /* The parse half of each look-up; they never fail on what is missing. */

@@ -89,11 +89,11 @@ static int settle(struct docker *d, const char *name, const char *id, struct err
 	}
 }
 
-int docker_network_create(
-	struct docker *d, const char *name, const struct strmap *labels, struct error *err)
+int docker_network_create(struct docker *d, const char *name, bool internal,
+	const struct strmap *labels, struct error *err)
 {
-	CLEANUP_JSON json_t *body = json_pack("{s:s, s:s, s:b, s:b}", "Name", name, "Driver",
-		"bridge", "CheckDuplicate", 1, "Attachable", 1);
+	CLEANUP_JSON json_t *body = json_pack("{s:s, s:s, s:b, s:b, s:b}", "Name", name, "Driver",
+		"bridge", "CheckDuplicate", 1, "Attachable", 1, "Internal", internal ? 1 : 0);
 	if (!body) {
 		return error_set(err, ERROR_MANIFEST, "the network's name is not UTF-8");
 	}
@@ -120,6 +120,17 @@ int docker_network_remove(struct docker *d, const char *name, struct error *err)
 	docker_path(&path, "/networks/", name, "");
 	if (docker_call(d, "DELETE", str_c(&path), NULL, 0, NULL, err) != 0) {
 		return error_wrap(err, "remove network '%s'", name);
+	}
+	return 0;
+}
+
+int docker_network_prune(struct docker *d, const struct docker_filters *labels, struct error *err)
+{
+	CLEANUP_STR struct str path = STR_INIT(DOCKER_MAX_PATH);
+	str_add(&path, "/networks/prune");
+	docker_query_filters(&path, labels);
+	if (docker_call(d, "POST", str_c(&path), NULL, 0, NULL, err) != 0) {
+		return error_wrap(err, "remove networks that are not used");
 	}
 	return 0;
 }

@@ -9,10 +9,11 @@
 
 static void free_lists(struct docker_container_spec *s)
 {
-	struct strvec *const vecs[] = {&s->cmd, &s->entrypoint, &s->network_aliases, &s->expose,
-		&s->dns, &s->dns_search, &s->dns_options, &s->extra_hosts, &s->binds,
-		&s->volumes_from, &s->cap_add, &s->cap_drop, &s->security_opt, &s->group_add,
-		&s->device_cgroup_rules, &s->devices, &s->healthcheck.test};
+	struct strvec *const vecs[] = {&s->cmd, &s->entrypoint, &s->more_networks,
+		&s->network_aliases, &s->expose, &s->dns, &s->dns_search, &s->dns_options,
+		&s->extra_hosts, &s->binds, &s->volumes_from, &s->cap_add, &s->cap_drop,
+		&s->security_opt, &s->group_add, &s->device_cgroup_rules, &s->devices,
+		&s->healthcheck.test};
 	struct strmap *const maps[] = {
 		&s->env, &s->labels, &s->tmpfs, &s->sysctls, &s->storage_opt, &s->log_options};
 	for (size_t i = 0; i < sizeof(vecs) / sizeof(vecs[0]); i++) {

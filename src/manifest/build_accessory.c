@@ -241,6 +241,32 @@ static void tag_latest(struct build *b, const struct node *n, const char *image)
 		"an accessory of the application's image keeps the one that it was booted with");
 }
 
+static void build_accessory_networks(
+	struct build *b, const struct node *map, struct config_accessory *a)
+{
+	const char *one = get_text(map, "network", NULL);
+	bool way_out = false;
+
+	if (one != NULL && has(map, "networks")) {
+		mistake(b, node_find(map, "networks")->key, NULL,
+			"either 'network' or 'networks', not both");
+	}
+	if (one != NULL) {
+		arena_push(b->arena, &a->networks, build_network_named(b, one));
+	} else {
+		build_attached(b, map, &a->networks);
+	}
+	a->network = a->networks.p[0]->name;
+	VEC_FOREACH (&a->networks, i) {
+		way_out = way_out || !a->networks.p[i]->internal;
+	}
+	if (a->ports.len > 0 && !way_out) {
+		warning(b, node_find(map, has(map, "ports") ? "ports" : "port")->key,
+			"leave the port out, or attach it to a network that is not internal too",
+			"accessory '%s': Docker publishes no port of an internal network", a->name);
+	}
+}
+
 static void build_accessory(struct build *b, const struct node *key, const struct node *map)
 {
 	struct config_accessory a = {.name = key->text, .mark = mark_at(key)};
@@ -269,7 +295,7 @@ static void build_accessory(struct build *b, const struct node *key, const struc
 	get_list(b, map, "volumes", false, &a.volumes);
 	build_files(b, map, "files", false, &a.files);
 	build_files(b, map, "directories", true, &a.directories);
-	a.network = get_text(map, "network", b->c->network);
+	build_accessory_networks(b, map, &a);
 	a.has_health = usable(health);
 	if (a.has_health) {
 		build_health(b, health, 0, &a.health);

@@ -518,7 +518,7 @@ void build_root(struct build *b)
 	struct config *c = b->c;
 
 	c->service = get_text(r, "service", NULL);
-	c->network = "deploy";
+	build_networks(b);
 	c->retain_containers = get_int(r, "retain_containers", 5);
 	c->readiness_delay_ms = get_ms(r, "readiness_delay", 7000);
 	c->deploy_timeout_ms = get_ms(r, "deploy_timeout", 30000);

@@ -245,6 +245,10 @@ static void build_role(
 			"does not find its old assets after it");
 	}
 	build_role_proxy(b, node_get(map, "proxy"), role);
+	build_attached(b, map, &role->networks);
+	if (role->proxied) {
+		build_attached_to_proxy(b, &role->networks);
+	}
 	build_life(b, map, role);
 	check_publish(b, map, role);
 	role->stop_timeout_ms = get_ms(map, "stop_timeout",

@@ -122,6 +122,13 @@ static void feed_secret_files(struct digest *d, const struct config_secret_files
 	}
 }
 
+static void feed_networks(struct digest *d, const struct config_network_ptrs *networks)
+{
+	VEC_FOREACH (networks, i) {
+		feed(d, networks->p[i]->name);
+	}
+}
+
 void config_digest(const struct config *c, const struct config_role *role, const char *host,
 	config_secret_mac *mac, void *ctx, char out[DIGEST_HEX_SIZE])
 {
@@ -145,7 +152,7 @@ void config_digest(const struct config *c, const struct config_role *role, const
 	feed(d, role->logging.driver);
 	feed_map(d, "logging", &role->logging.options);
 	feed_number(d, "stop_timeout", role->stop_timeout_ms);
-	feed(d, c->network);
+	feed_networks(d, &role->networks);
 	feed(d, role->asset_path);
 	feed(d, role->asset_mount);
 	VEC_FOREACH (&role->crons, i) {
@@ -199,7 +206,7 @@ void config_accessory_digest(const struct config *c, const struct config_accesso
 	feed_volumes(d, &a->volumes);
 	feed_files(d, "file", &a->files);
 	feed_files(d, "folder", &a->directories);
-	feed(d, a->network);
+	feed_networks(d, &a->networks);
 	feed(d, a->logging.driver);
 	feed_map(d, "logging", &a->logging.options);
 	feed_number(d, "stop_timeout", a->stop_timeout_ms);

@@ -13,10 +13,10 @@ struct importing {
 	struct diagnostics *diags;
 	const struct node *services;
 	const char *project;
-	bool networks;          /* of their own */
-	struct str secrets;     /* lines of the secrets file */
-	struct strmap named;    /* secrets by name, each with its line */
-	struct strvec comments; /* of the section that is being made */
+	const struct node *networks; /* of their own, or NULL */
+	struct str secrets;          /* lines of the secrets file */
+	struct strmap named;         /* secrets by name, each with its line */
+	struct strvec comments;      /* of the section that is being made */
 };
 
 /* Has no equal, or not quite: a comment in front of the section. */
@@ -50,5 +50,7 @@ struct import_port {
 };
 /* The at-th of `ports`: false when there is none, or it is none. */
 bool import_port(struct importing *im, const struct node *s, size_t at, struct import_port *out);
+/* Those that it is on, as `networks`; none where it has only the one that all share. */
+void import_networks(struct importing *im, const struct node *s, json_t *out);
 /* The first port within the container, by `ports` or `expose`; 0: none. */
 int import_inside_port(struct importing *im, const struct node *s);

@@ -301,6 +301,49 @@ static int replicas(const struct node *s)
 	return str_to_long(text, 1, 1000, &n) == 0 ? (int)n : 1;
 }
 
+/* "external: true", or the older "external: {name: x}" */
+static bool is_external(const struct node *n)
+{
+	const struct node *external = node_get(n, "external");
+
+	return external != NULL && (external->kind == NODE_MAP || get_bool(n, "external", false));
+}
+
+static const char *external_name(const struct node *n)
+{
+	return get_text(n, "name", get_text(node_get(n, "external"), "name", NULL));
+}
+
+static void write_networks(struct importing *im, struct str *out)
+{
+	const struct node *all = im->networks;
+	json_t *o = json_object();
+
+	for (size_t i = 0; all != NULL && all->kind == NODE_MAP && i < all->len; i++) {
+		const struct node *n = all->p[i].value;
+		const char *name = all->p[i].key->text;
+		json_t *one = json_object();
+
+		if (strcmp(name, "default") == 0) {
+			json_decref(one);
+			continue;
+		}
+		if (is_external(n)) {
+			import_comment(im, "networks.%s: has to be on the servers already", name);
+			json_object_set_new(one, "external", json_true());
+			put_text(one, "name", external_name(n));
+		} else {
+			json_object_set_new(
+				one, "internal", json_boolean(get_bool(n, "internal", false)));
+		}
+		json_object_set_new(o, name, one);
+	}
+	if (json_object_size(o) > 0) {
+		import_comment(im, "beside the one that all services of a server share, 'deploy'");
+	}
+	section(im, out, "networks", o);
+}
+
 static json_t *role(struct importing *im, const char *name, const struct node *s, bool primary,
 	const struct node *app)
 {
@@ -312,6 +355,7 @@ static json_t *role(struct importing *im, const char *name, const struct node *s
 		put_int(o, "replicas", replicas(s));
 	}
 	import_container(im, name, s, o);
+	import_networks(im, s, o);
 	if (primary) {
 		/* asked through the proxy, and its env is everybody's */
 		json_object_del(o, "healthcheck");
@@ -332,11 +376,6 @@ static void write_servers(struct importing *im, const struct node_item *app, str
 	json_t *o = json_object();
 
 	import_comment(im, "your servers: addresses, names, or ssh aliases");
-	if (im->networks) {
-		import_comment(im,
-			"networks: one network has them all; from outside only the proxy "
-			"and published ports are reached");
-	}
 	if (strcmp(app->key->text, "web") != 0) {
 		import_comment(im, "web is services.%s", app->key->text);
 	}
@@ -451,6 +490,7 @@ static json_t *accessory(struct importing *im, const char *name, const struct no
 	import_env(im, name, s, NULL, o);
 	import_volumes(im, name, s, true, o);
 	import_container(im, name, s, o);
+	import_networks(im, s, o);
 	if (replicas(s) > 1) {
 		import_comment(im, "services.%s.deploy.replicas: one of it on each host", name);
 	}
@@ -539,6 +579,7 @@ static void write_manifest(
 	import_env(im, app->key->text, app->value, NULL, env);
 	section(im, out, "env", json_incref(json_object_get(env, "env")));
 	json_decref(env);
+	write_networks(im, out);
 	write_accessories(im, app, out);
 }
 
@@ -553,7 +594,7 @@ int import_compose(const struct source *files, size_t n, const char *service, st
 	if (root != NULL) {
 		im.services = services_of(root);
 		im.project = get_text(root, "name", service);
-		im.networks = has(root, "networks");
+		im.networks = node_get(root, "networks");
 		app = im.services != NULL ? find_app(&im) : NULL;
 		if (app == NULL) {
 			diagnostics_add(diags, DIAGNOSTIC_ERROR, &root->mark,

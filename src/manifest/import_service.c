@@ -515,6 +515,25 @@ bool import_port(struct importing *im, const struct node *s, size_t at, struct i
 	return true;
 }
 
+void import_networks(struct importing *im, const struct node *s, json_t *out)
+{
+	const struct node *n = node_get(s, "networks");
+	bool map = n != NULL && n->kind == NODE_MAP;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < (map ? n->len : import_count(n)); i++) {
+		const struct node *item = map ? n->p[i].key : import_item(n, i);
+		const char *name = item->kind == NODE_SCALAR ? item->text : "";
+
+		if (strcmp(name, "default") == 0) {
+			json_array_append_new(list, json_string("deploy"));
+		} else if (node_find(im->networks, name) != NULL) {
+			json_array_append_new(list, json_string(name));
+		}
+	}
+	put_new(out, "networks", list);
+}
+
 int import_inside_port(struct importing *im, const struct node *s)
 {
 	const struct node *expose = node_get(s, "expose");

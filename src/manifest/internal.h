@@ -118,6 +118,16 @@ void build_env_files(struct build *b, const struct node *map, struct config_env 
 void build_notify(struct build *b);
 void build_proxy(struct build *b, const struct node *proxy, struct config_proxy *out);
 void build_servers(struct build *b);
+
+/* -- build_networks.c -- */
+
+void build_networks(struct build *b);
+/* Those that `networks` of a role or an accessory names; none: the shared one. */
+void build_attached(struct build *b, const struct node *map, struct config_network_ptrs *out);
+/* A role behind the proxy is on the proxy's network, first. */
+void build_attached_to_proxy(struct build *b, struct config_network_ptrs *networks);
+/* Kamal's `network`: one of them, or a name in Docker. */
+const struct config_network *build_network_named(struct build *b, const char *name);
 void build_builder(struct build *b);
 void build_registry(struct build *b, const struct node *n, struct config_registry *out);
 void build_ssh(struct build *b);

@@ -166,6 +166,31 @@ void put_hosts(json_t *o, const struct config_hosts *hosts)
 	json_object_set_new(o, "hosts", list);
 }
 
+void put_networks(json_t *o, const struct config_network_ptrs *networks)
+{
+	json_t *list = json_array();
+
+	VEC_FOREACH (networks, i) {
+		json_array_append_new(list, json_string(networks->p[i]->key));
+	}
+	put_new(o, "networks", list);
+}
+
+static void put_all_networks(json_t *o, const struct config *c)
+{
+	json_t *all = json_object();
+
+	for (size_t i = 1; i < c->networks.len; i++) {
+		const struct config_network *n = &c->networks.p[i];
+		json_t *one = json_object();
+
+		put_bool(one, n->external ? "external" : "internal", n->external || n->internal);
+		put_text(one, "name", n->external ? n->name : NULL);
+		json_object_set_new(all, n->key, one);
+	}
+	put_new(o, "networks", all);
+}
+
 static void put_crons(json_t *o, const struct config_role *role)
 {
 	json_t *all = json_object();
@@ -293,6 +318,9 @@ static json_t *role_json(const struct config *c, const struct config_role *role)
 	put_options(o, &role->options);
 	put_map(o, "labels", &role->labels);
 	put_list(o, "volumes", &role->volumes);
+	if (role->networks.len > 1 || role->networks.p[0] != &c->networks.p[0]) {
+		put_networks(o, &role->networks);
+	}
 	put_logging(o, &role->logging);
 	put_ms(o, "stop_timeout", role->stop_timeout_ms);
 	if (role->asset_path != NULL) {
@@ -480,6 +508,7 @@ json_t *config_to_json(const struct config *c)
 	put_secret_files(o, c);
 	put_map(o, "labels", &c->labels);
 	put_list(o, "volumes", &c->volumes);
+	put_all_networks(o, c);
 	put_text(o, "asset_path", c->asset_path);
 	put_logging(o, &c->logging);
 	put_parts(o, c);

@@ -12,6 +12,7 @@ void put_list(json_t *o, const char *key, const struct strvec *v);
 void put_map(json_t *o, const char *key, const struct strmap *m);
 void put_env(json_t *o, const struct config_env *env);
 void put_options(json_t *o, const struct config_options *options);
+void put_networks(json_t *o, const struct config_network_ptrs *networks);
 void put_logging(json_t *o, const struct config_logging *logging);
 void put_hosts(json_t *o, const struct config_hosts *hosts);
 json_t *print_registry(const struct config_registry *r);

@@ -93,7 +93,11 @@ static json_t *accessory_json(const struct config *c, const struct config_access
 	put_files(o, "files", c, &a->files);
 	put_files(o, "directories", c, &a->directories);
 	put_list(o, "volumes", &a->volumes);
-	put_text(o, "network", a->network);
+	if (a->networks.len == 1) {
+		put_text(o, "network", a->networks.p[0]->key);
+	} else {
+		put_networks(o, &a->networks);
+	}
 	if (a->has_health) {
 		json_object_set_new(o, "healthcheck", print_health(&a->health));
 	}

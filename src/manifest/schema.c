@@ -123,6 +123,7 @@ static const struct schema arch = {
 	.scalar = SCHEMA_TEXT, .words = arch_word_words, .items = &arch_word};
 static const struct schema host = {
 	.special = SCHEMA_HOST, .scalar = SCHEMA_TEXT, .format = &f_server};
+SET(names, name);
 SET(hosts, host);
 SET(volumes, volume);
 SET(tags, tag);
@@ -277,6 +278,7 @@ static const struct schema_key role_keys[] = {
 	KEY("options", &options, NULL, "Options of docker run, by their long names."),
 	KEY("labels", &labels, NULL, "Laid over the service's labels."),
 	KEY("volumes", &volumes, NULL, "Beside the service's volumes."),
+	KEY("networks", &names, "[deploy]", "Networks, of those under `networks`."),
 	KEY("logging", &logging, NULL, "Laid over the service's logging."),
 	KEY("stop_timeout", &up_to_hour, "10s", "Time between SIGTERM and SIGKILL."),
 	KEY("proxy", &proxy, NULL, "Laid over `proxy`; true or false: with or without."),
@@ -416,7 +418,6 @@ static const struct schema_key file_keys[] = {
 };
 static const struct schema file = {.scalar = SCHEMA_TEXT, .format = &f_line, .keys = file_keys};
 LIST(files, file);
-static const struct schema names = {.items = &name, .unique = true};
 static const struct schema_key s3_keys[] = {
 	KEY("endpoint", &endpoint, "of AWS", "URL of the S3 service."),
 	KEY("region", &word, "us-east-1", "Region of the bucket."),
@@ -464,7 +465,8 @@ static const struct schema_key accessory_keys[] = {
 	KEY("files", &files, NULL, "Files that are placed on the server and mounted."),
 	KEY("directories", &files, NULL, "Folders that are made on the server and mounted."),
 	KEY("volumes", &volumes, NULL, "Volumes."),
-	KEY("network", &word, NULL, "Network."),
+	KEY("network", &word, "deploy", "Network: one of `networks`, or one of Docker's."),
+	KEY("networks", &names, "[deploy]", "Networks, of those under `networks`."),
 	KEY("proxy", &proxy, NULL, "Behind the proxy."),
 	KEY("registry", &registry, NULL, "Registry of its image."),
 	KEY("healthcheck", &health, NULL, "When it counts as healthy."),
@@ -506,6 +508,15 @@ static const struct schema_key notify_keys[] = {
 MAP(notification, notify_keys);
 static const struct schema notify = {.items = &notification, .keys = notify_keys};
 
+static const struct schema_key network_keys[] = {
+	KEY("internal", &boolean, "false", "`true`: without a way out, and nothing comes in."),
+	KEY("external", &boolean, "false", "`true`: it is there already, and stays."),
+	KEY("name", &word, "the key", "Of an external one: its name in Docker."),
+	END,
+};
+MAP(network, network_keys);
+static const struct schema networks = {.values = &network, .names = &f_name};
+
 static const struct schema_key root_keys[] = {
 	NEEDED("service", &name, NULL, "Name of the service; the containers' names begin with it."),
 	KEY("image", &repository, "the service", "Image without tag; the version is the tag."),
@@ -520,6 +531,7 @@ static const struct schema_key root_keys[] = {
 	KEY("env_file", &env_file, NULL, "Files with variables; `env` counts more."),
 	KEY("labels", &labels, NULL, "Labels of the containers."),
 	KEY("volumes", &volumes, NULL, "Volumes of the containers."),
+	KEY("networks", &networks, NULL, "Networks beside the one that all services share."),
 	KEY("asset_path", &asset, NULL, "Folder with assets that old and new releases share."),
 	KEY("logging", &logging, NULL, "Logging of the containers."),
 	KEY("release", &release, NULL, "Migrations and the like."),

@@ -235,7 +235,7 @@ static int need_network(struct proxy *p, const struct seen *s, struct error *err
 		return 0;
 	}
 	strmap_set(&labels, "deploy.network", "1");
-	return docker_network_create(p->host->docker, p->config.network, &labels, err);
+	return docker_network_create(p->host->docker, p->config.network, false, &labels, err);
 }
 
 static char *main_text(const struct proxy *p, const struct seen *s)
@@ -376,7 +376,7 @@ static int start(struct proxy *p, struct error *err)
 static int create(struct proxy *p, const struct docker_container_spec *spec, struct error *err)
 {
 	CLEANUP_FREE char *id = NULL;
-	if (docker_container_run(p->host->docker, spec, NULL, &id, NULL, err) == 0) {
+	if (docker_container_run(p->host->docker, spec, &id, NULL, err) == 0) {
 		return wait_ready(p, err);
 	}
 	if (err->status == 409 && !id) {

@@ -206,6 +206,41 @@ id_of() { docker_on "$1" inspect -f '{{.Id}}' "$2"; }
 	assert_stdout kept
 }
 
+# knocks NETWORK HOST PORT: somebody on that network gets through to it.
+knocks() { docker_on h1 run --rm --network "$1" --entrypoint sh redis:7 -c "nc -w 3 $2 $3 -e true"; }
+
+@test "an accessory on an internal network: the app reaches it, others do not, and it has no way out" {
+	manifest_edit 's/^    hosts: .*/&\n    networks: [backend]/'
+	manifest_add "networks: {backend: {internal: true}}" \
+		"accessories:" "  redis: {image: 'redis:7', host: h1, networks: [backend], volumes: ['${SERVICE}_redis:/data']}"
+	deploy_ok plan
+	assert_stdout "h1: create network $SERVICE.backend .internal"
+	deploy_ok push
+	local app address
+	app=$(docker_on h1 ps -q --filter "name=^$SERVICE-web")
+	address=$(docker_on h1 inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$SERVICE-redis")
+	assert_serves "version 1" "http://$H1_IP/" "$VHOST"
+	knocks "container:$app" redis 6379
+	knocks deploy "$H2_IP" 22
+	refute knocks deploy "$SERVICE-redis" 6379
+	refute knocks deploy "$address" 6379
+	refute knocks "container:$SERVICE-redis" "$H2_IP" 22
+	# A command beside the application, a second release and the one gone back to are there too.
+	app_commit "Two" version.txt="version 2"
+	deploy_ok push
+	deploy_ok rollback
+	assert_serves "version 1" "http://$H1_IP/" "$VHOST"
+	knocks "container:$(docker_on h1 ps -q --filter "name=^$SERVICE-web")" redis 6379
+	# What Docker cannot change is told.
+	manifest_edit 's/internal: true/internal: false/'
+	deploy_ok plan
+	assert_stdout "network $SERVICE.backend is internal, the manifest wants it open"
+	deploy_ok -y remove
+	docker_on h1 network inspect "$SERVICE.backend" >/dev/null
+	deploy_ok -y accessory remove --data redis
+	refute docker_on h1 network inspect "$SERVICE.backend"
+}
+
 @test "a container of that name which is somebody else's is left alone" {
 	with_redis
 	docker_on h1 run -d --name "$SERVICE-redis" redis:7 >/dev/null 2>&1 ||

@@ -76,13 +76,25 @@ static void read_accessories(const struct config *c, struct plan_host *h, const 
 	}
 }
 
+static void read_networks(
+	const struct config *config, const json_t *keys, struct config_network_ptrs *out)
+{
+	for (size_t i = 0; i < json_array_size(keys); i++) {
+		VEC_FOREACH (&config->networks, j) {
+			const struct config_network *n = &config->networks.p[j];
+			if (str_eq(n->key, json_string_value(json_array_get(keys, i)))) {
+				vec_push(out, n);
+			}
+		}
+	}
+}
+
 static void read_host(
 	const struct config *config, struct plan_hosts *hosts, const char *name, json_t *j)
 {
 	struct plan_host h = {
 		.name = name,
 		.selected = json_bool_at(j, "selected", 1),
-		.network = json_bool_at(j, "network", 1),
 		.proxy_running = json_bool_at(j, "proxy", 1),
 		.routes_edited = json_bool_at(j, "edited", 0),
 		.routes_differ = json_bool_at(j, "differs", 0),
@@ -90,6 +102,11 @@ static void read_host(
 	size_t i;
 	json_t *item;
 	const char *key;
+	if (!json_bool_at(j, "network", 1)) {
+		vec_push(&h.networks_missing, &config->networks.p[0]);
+	}
+	read_networks(config, json_object_get(j, "networks_missing"), &h.networks_missing);
+	read_networks(config, json_object_get(j, "networks_differ"), &h.networks_differ);
 	json_array_foreach(json_object_get(j, "containers"), i, item)
 	{
 		read_container(&h, item);

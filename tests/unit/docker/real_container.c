@@ -122,7 +122,6 @@ static void run_is_one_exchange(void **state)
 	const char *net = support_name("net");
 	const char *net2 = support_name("net2");
 	CLEANUP_DOCKER_SPEC struct docker_container_spec s = {0};
-	CLEANUP_STRVEC struct strvec more = {0};
 	CLEANUP_STRVEC struct strvec names = {0};
 	CLEANUP_FREE char *id = NULL;
 	struct docker_counters before, after;
@@ -130,12 +129,12 @@ static void run_is_one_exchange(void **state)
 	free(s.network);
 	s.network = xstrdup(net);
 	strvec_push(&s.network_aliases, "app");
-	strvec_push(&more, net2);
-	OK(docker_network_create(d, net2, NULL, &err), err);
-	OK(docker_network_create(d, net, NULL, &err), err);
-	OK(docker_network_create(d, net, NULL, &err), err); /* there already */
+	strvec_push(&s.more_networks, net2);
+	OK(docker_network_create(d, net2, true, NULL, &err), err);
+	OK(docker_network_create(d, net, false, NULL, &err), err);
+	OK(docker_network_create(d, net, false, NULL, &err), err); /* there already */
 	docker_counters(d, &before);
-	OK(docker_container_run(d, &s, &more, &id, NULL, &err), err);
+	OK(docker_container_run(d, &s, &id, NULL, &err), err);
 	docker_counters(d, &after);
 	assert_int_equal(after.exchanges - before.exchanges, 1);
 	assert_int_equal(after.requests - before.requests, 3);
@@ -172,14 +171,14 @@ static void run_that_does_not_start_says_so(void **state)
 	CLEANUP_DOCKER_SPEC struct docker_container_spec s = {0};
 	fill_spec(&s, name, NULL);
 	strvec_push(&s.cmd, "/no/such/file");
-	assert_int_equal(docker_container_run(d, &s, NULL, NULL, NULL, &err), -1);
+	assert_int_equal(docker_container_run(d, &s, NULL, NULL, &err), -1);
 	assert_non_null(strstr(err.text, "start container"));
 	assert_non_null(strstr(err.text, "/no/such/file"));
 	remove_it(name);
 	free(s.image);
 	s.image = xstrdup("deploy-unit-no-such-image:1");
 	err = (struct error){0};
-	assert_int_equal(docker_container_run(d, &s, NULL, NULL, NULL, &err), -1);
+	assert_int_equal(docker_container_run(d, &s, NULL, NULL, &err), -1);
 	assert_int_equal(err.status, 404);
 	assert_non_null(strstr(err.text, "create container"));
 }
@@ -214,7 +213,7 @@ static void logs_are_demultiplexed(void **state)
 	struct support_output o = SUPPORT_OUTPUT;
 	int code;
 	fill_spec(&s, name, "for i in 1 2 3; do echo out$i; echo err$i >&2; done");
-	OK(docker_container_run(d, &s, NULL, NULL, NULL, &err), err);
+	OK(docker_container_run(d, &s, NULL, NULL, &err), err);
 	struct docker_wait *w = docker_wait_open(d, name, DOCKER_WAIT_NOT_RUNNING, &err);
 	assert_int_equal(docker_wait_next(w, 10000, &code, &err), 1);
 	docker_wait_close(w);
@@ -242,7 +241,7 @@ static void a_tty_is_read_raw(void **state)
 	int code;
 	fill_spec(&s, name, "echo hello");
 	s.tty = true;
-	OK(docker_container_run(d, &s, NULL, NULL, NULL, &err), err);
+	OK(docker_container_run(d, &s, NULL, NULL, &err), err);
 	struct docker_wait *w = docker_wait_open(d, name, DOCKER_WAIT_NOT_RUNNING, &err);
 	assert_int_equal(docker_wait_next(w, 10000, &code, &err), 1);
 	docker_wait_close(w);
@@ -307,7 +306,7 @@ static void top_stats_and_lists(void **state)
 	struct docker_filters filters = {0};
 	fill_spec(&s, name, "sleep 1000");
 	strmap_set(&s.labels, "unit", name);
-	OK(docker_container_run(d, &s, NULL, NULL, NULL, &err), err);
+	OK(docker_container_run(d, &s, NULL, NULL, &err), err);
 	OK(docker_container_top(d, name, &top, &err), err);
 	assert_true(top.titles.len > 0 && top.cells.len >= top.titles.len);
 	docker_top_fini(&top);

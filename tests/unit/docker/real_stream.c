@@ -39,7 +39,7 @@ static int setup(void **state)
 	strvec_push(&s.cmd, "/bin/busybox");
 	strvec_push(&s.cmd, "sleep");
 	strvec_push(&s.cmd, "1000");
-	OK(docker_container_run(d, &s, NULL, NULL, NULL, &err), err);
+	OK(docker_container_run(d, &s, NULL, NULL, &err), err);
 	return 0;
 }
 
@@ -190,7 +190,7 @@ static void events_tell_start_and_death(void **state)
 	strvec_push(&s.cmd, "sh");
 	strvec_push(&s.cmd, "-c");
 	strvec_push(&s.cmd, "exit 9");
-	OK(docker_container_run(d, &s, NULL, NULL, NULL, &err), err);
+	OK(docker_container_run(d, &s, NULL, NULL, &err), err);
 	assert_int_equal(docker_events_next(events, &e, 10000, &err), 1);
 	assert_string_equal(e.action, "start");
 	assert_string_equal(e.name, name);

@@ -161,7 +161,7 @@ static char *start_app(struct live *l, bool wait)
 	s.image = xstrdup(APP_IMAGE);
 	s.network = xstrdup(l->network);
 	strvec_pushf(&s.binds, "%s:/app:ro", dir);
-	OK(docker_container_run(l->host->docker, &s, NULL, NULL, NULL, &err));
+	OK(docker_container_run(l->host->docker, &s, NULL, NULL, &err));
 	char *name = xstrdup(s.name);
 	struct proxy_service svc = {.service = "shop", .app_port = PORT, .hosts = &l->hosts};
 	struct proxy *p = proxy_open(l->host, &l->config, "shop", NULL, &err);
