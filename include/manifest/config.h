@@ -41,6 +41,7 @@ struct config_role {
 	 * which is HEALTH_RUNNING here. Of a proxied role it is that of the proxy. */
 	struct config_health health;
 	bool stop_first;           /* `order: stop-first` */
+	bool says_order;           /* itself */
 	struct config_crons crons; /* not empty: nothing runs but these, at their times */
 	struct config_env env;
 	struct config_options options;
@@ -199,6 +200,7 @@ enum config_failure_action {
 /* rollout: whether hosts change all together or in batches. */
 struct config_rollout {
 	bool rolling;
+	bool stop_first; /* the roles without proxy that say no order of their own */
 	int parallelism; /* hosts of a batch (a percentage is resolved), from 1 */
 	int delay_ms;    /* between two batches */
 	int monitor_ms;  /* a batch is watched after its switch, before it counts as moved */

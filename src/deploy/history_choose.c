@@ -146,18 +146,31 @@ static const struct release *good_owner(const struct history *h, const struct re
 	return owner && release_was_good(owner) ? owner : NULL;
 }
 
+/* What it replaced when it came; but not one that some hosts never got: that had failed there. */
+static const struct release *good_before(const struct history *h, const struct release *r)
+{
+	const struct release *before = good_owner(h, history_find(h, r->replaced));
+	/* The numbers fall, whatever is on record: it ends. */
+	while (before && before->stayed.len > 0 && before->number < r->number) {
+		r = before;
+		before = good_owner(h, history_find(h, r->replaced));
+	}
+	return before && before->stayed.len == 0 ? before : NULL;
+}
+
 const struct release *history_previous_good(const struct history *h, const struct release *live)
 {
 	const struct release *runs = good_owner(h, live);
 	if (!runs) {
 		return NULL;
 	}
-	/* What it replaced when it came: not what had been left by a rollback before. */
-	const struct release *before = good_owner(h, history_find(h, runs->replaced));
+	/* Not what had been left by a rollback before. */
+	const struct release *before = good_before(h, runs);
 	for (size_t i = h->len; !before && i-- > 0;) {
 		/* Not on record, as in a rebuilt history: the order of the numbers is all there is.
 		 */
-		if (h->p[i].number < runs->number && release_was_good(&h->p[i])) {
+		if (h->p[i].number < runs->number && release_was_good(&h->p[i]) &&
+			h->p[i].stayed.len == 0) {
 			before = &h->p[i];
 		}
 	}

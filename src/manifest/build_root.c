@@ -386,12 +386,25 @@ static void build_rollout(struct build *b)
 
 	out->rolling = str_eq(get_text(n, "strategy", NULL), "rolling");
 	out->parallelism = hosts_at_a_time(b, get_text(n, "parallelism", "1"));
+	out->stop_first = out->rolling && str_eq(get_text(n, "order", NULL), "stop-first");
 	out->delay_ms = get_ms(n, "delay", 0);
 	out->monitor_ms = get_ms(n, "monitor", 5000);
 	out->max_failure_ratio = strtod(get_text(n, "max_failure_ratio", "0"), NULL);
 	out->failure_action = str_eq(action, "pause")      ? CONFIG_FAILURE_PAUSE
 			      : str_eq(action, "continue") ? CONFIG_FAILURE_CONTINUE
 							   : CONFIG_FAILURE_ROLLBACK;
+	for (size_t i = 0; out->stop_first && i < b->c->roles.len; i++) {
+		struct config_role *role = &b->c->roles.p[i];
+
+		if (role->proxied) {
+			warning(b, node_get(n, "order"), NULL,
+				"role '%s' is behind the proxy: its new containers start beside "
+				"the old ones all the same",
+				role->name);
+		} else if (role->crons.len == 0 && !role->says_order) {
+			role->stop_first = true;
+		}
+	}
 	if (out->rolling && b->c->boot.limit > 0) {
 		mistake(b, node_find(node_get(b->root, "boot"), "limit")->key,
 			"rollout: {parallelism: ..., delay: ...}",

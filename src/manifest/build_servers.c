@@ -79,6 +79,7 @@ static void build_life(struct build *b, const struct node *map, struct config_ro
 	const struct node *health = node_get(map, "healthcheck");
 
 	build_crons(b, node_get(map, "cron"), role);
+	role->says_order = has(map, "order");
 	role->stop_first = str_eq(get_text(map, "order", NULL), "stop-first");
 	if (role->crons.len > 0) {
 		role->proxied = false;

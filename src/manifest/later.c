@@ -18,7 +18,6 @@ static const struct {
 	{"proxy.logging", NULL, "further headers in the access log are"},
 	{"error_pages_path", NULL, "error pages of one's own are"},
 	{"rollout.strategy", "canary", "strategy 'canary' is"},
-	{"rollout.order", "stop-first", "order 'stop-first' of a rollout is"},
 };
 
 const char *later_key(const char *schema_path, const char *value)

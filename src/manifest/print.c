@@ -425,7 +425,7 @@ static json_t *rollout_json(const struct config_rollout *r)
 		snprintf(ratio, sizeof(ratio), "%.6g", r->max_failure_ratio);
 		put_int(o, "parallelism", r->parallelism);
 		put_ms(o, "delay", r->delay_ms);
-		put_text(o, "order", "start-first");
+		put_text(o, "order", r->stop_first ? "stop-first" : "start-first");
 		put_ms(o, "monitor", r->monitor_ms);
 		put_text(o, "failure_action", actions[r->failure_action]);
 		put_text(o, "max_failure_ratio", ratio);

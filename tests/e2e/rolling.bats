@@ -138,13 +138,22 @@ assert_one_each() { # every host runs one container of the service
 	assert_one_each
 }
 
-@test "continue leaves only the host behind that fails" {
-	roll "monitor: 1, parallelism: 100%, failure_action: continue"
+@test "a failure that is borne leaves only that host behind" {
+	roll "monitor: 1, max_failure_ratio: 0.34"
 	sick_on h2 2
+	traffic_start "version 1" "version 2"
 	deploy_fails 8 push
+	traffic_stop
 	assert_stderr "release 2 is live on h1, h3 only: .*h2"
 	assert_serve 2 1 2
 	assert_one_each
+}
+
+@test "continue goes on whatever fails, in one batch too" {
+	roll "monitor: 0, parallelism: 100%, failure_action: continue"
+	sick_on h2 2
+	deploy_fails 8 push
+	assert_serve 2 1 2
 }
 
 @test "killed between two batches: the next command takes the first one back" {

@@ -334,6 +334,7 @@ static void test_hosts_that_stayed(void **state)
 		"{\"event\":\"end\",\"id\":\"0000000000000001\",\"time\":\"2026-01-02T03:04:06Z\","
 		"\"outcome\":\"live\",\"hosts\":{\"h1\":\"ok\"},\"stayed\":{\"h2\":\"not "
 		"begun\"}}\n";
+	static const char next[] = BEGIN("2", "v2") END("2", "live");
 	struct history h, again;
 	CLEANUP_STR struct str lines = STR_INIT(STR_MAX_REPLY);
 	(void)state;
@@ -345,6 +346,11 @@ static void test_hosts_that_stayed(void **state)
 	assert_int_equal(history_serving(&again, "h1", "web"), 1);
 	assert_int_equal(history_serving(&again, "h2", "web"), 0);
 	assert_string_equal(strmap_get(&again.p[0].stayed, "h2"), "not begun");
+	/* Nothing to go back to, since it failed somewhere. */
+	history_parse(&again, next, strlen(next));
+	assert_null(history_previous_good(&again, history_live(&again)));
+	strmap_fini(&again.p[0].stayed);
+	assert_int_equal(history_previous_good(&again, history_live(&again))->number, 1);
 	history_fini(&again);
 	history_fini(&h);
 }
