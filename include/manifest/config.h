@@ -59,6 +59,16 @@ VEC_TYPE(config_roles, struct config_role);
 
 enum config_tls { CONFIG_TLS_NONE, CONFIG_TLS_AUTO, CONFIG_TLS_GIVEN };
 
+/* Requests of one client address to a path; what is above the rate and the burst is refused. */
+struct config_rate_limit {
+	const char *path; /* as the application sees it: this one and what lies below it */
+	int requests;     /* a second, or a minute */
+	bool per_minute;
+	int burst; /* further ones that are let through at once */
+	struct config_mark mark;
+};
+VEC_TYPE(config_rate_limits, struct config_rate_limit);
+
 struct config_proxy {
 	bool enabled;
 	const char *driver;          /* "caddy", "nginx" */
@@ -77,6 +87,9 @@ struct config_proxy {
 	int response_timeout_ms;  /* upstream's answer */
 	int64_t max_request_body; /* bytes, 0 = no limit */
 	bool buffer_requests, buffer_responses;
+	struct strmap response_headers; /* set in every answer of the application */
+	bool compress;
+	struct config_rate_limits rate_limits;
 	bool forward_headers; /* trust X-Forwarded-* of the client; default: not with TLS */
 	struct strvec log_request_headers, log_response_headers; /* in the access log */
 	const char *error_pages; /* folder under the root, served for 4xx and 5xx, or NULL */

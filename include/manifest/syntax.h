@@ -37,7 +37,11 @@ const char *syntax_text(const char *s);        /* not empty */
 const char *syntax_command(const char *s);     /* words as syntax_words() splits them */
 const char *syntax_alias(const char *s);       /* [a-z0-9_-]+ */
 const char *syntax_header(const char *s);      /* HTTP field name */
-const char *syntax_user(const char *s);        /* login name */
+const char *syntax_response_header(const char *s); /* one that a proxy may set */
+const char *syntax_header_value(
+	const char *s); /* one that no proxy's configuration takes for more than text */
+const char *syntax_rate(const char *s);           /* "10/s", "5/m"; see syntax_rate_of() */
+const char *syntax_user(const char *s);           /* login name */
 const char *syntax_number_version(const char *s); /* 2, 2.1, 2.1.0 */
 
 const char *syntax_path_inside(const char *s); /* relative, stays inside of its folder */
@@ -69,6 +73,8 @@ int64_t syntax_duration(const char *s);
 /* "1024", "512k", "1g", "1.5g", "40_000_000": bytes, or -1. */
 int64_t syntax_size(const char *s);
 /* Decimal, "_" between digits allowed; no sign but '-', no other base: 0, else -1. */
+/* What syntax_rate() found good. */
+void syntax_rate_of(const char *s, int *requests, bool *per_minute);
 int syntax_integer(const char *s, int64_t *out);
 /* true/false, yes/no, on/off as YAML 1.1 has them: 1, 0, or -1 when it is none. */
 int syntax_bool(const char *s);

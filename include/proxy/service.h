@@ -44,6 +44,9 @@ struct proxy_service {
 	int response_timeout_ms;  /* to the first byte of an answer; 0: 30 s */
 	int64_t max_request_body; /* bytes, 0: no limit */
 	bool buffer_requests, buffer_responses;
+	const struct strmap *response_headers; /* judged by the manifest; or NULL */
+	bool compress;
+	const struct config_rate_limits *rate_limits; /* nginx; or NULL */
 	bool forward_headers; /* trust X-Forwarded-* of the client (a load balancer in front) */
 
 	struct strvec live; /* container names that get the traffic; owned: proxy_service_fini() */

@@ -87,6 +87,27 @@ static void build_run(struct build *b, const struct node *run, struct config_pro
 	}
 }
 
+static void build_rate_limits(struct build *b, const struct node *proxy, struct config_proxy *p)
+{
+	const struct node *all = node_get(proxy, "rate_limits");
+
+	for (size_t i = 0; usable(all) && all->kind == NODE_LIST && i < all->len; i++) {
+		const struct node *n = all->p[i].value;
+		struct config_rate_limit limit = {.mark = mark_at(n)};
+
+		if (!usable(n) || n->kind != NODE_MAP) {
+			continue;
+		}
+		limit.path = get_text(n, "path", "/");
+		syntax_rate_of(get_text(n, "rate", "1/s"), &limit.requests, &limit.per_minute);
+		limit.burst = get_int(n, "burst", 0);
+		arena_push(b->arena, &p->rate_limits, limit);
+	}
+	if (p->rate_limits.len > 0 && str_eq(p->driver, "caddy")) {
+		mistake(b, all, "driver: nginx", "the caddy driver limits no rates");
+	}
+}
+
 void build_proxy(struct build *b, const struct node *proxy, struct config_proxy *p)
 {
 	const struct node *buffering = node_get(proxy, "buffering");
@@ -114,6 +135,9 @@ void build_proxy(struct build *b, const struct node *proxy, struct config_proxy 
 	p->max_request_body = get_size(buffering, "max_request_body", (int64_t)1 << 30);
 	p->buffer_requests = get_bool(buffering, "requests", false);
 	p->buffer_responses = get_bool(buffering, "responses", false);
+	get_map(b, proxy, "response_headers", &p->response_headers);
+	p->compress = get_bool(proxy, "compress", false);
+	build_rate_limits(b, proxy, p);
 	get_list(b, logging, "request_headers", false, &p->log_request_headers);
 	get_list(b, logging, "response_headers", false, &p->log_response_headers);
 	p->error_pages = b->c->error_pages_path;

@@ -252,6 +252,23 @@ static json_t *run_json(const struct config_proxy *p)
 	return o;
 }
 
+static void put_rate_limits(json_t *o, const struct config_proxy *p)
+{
+	json_t *all = json_array();
+
+	VEC_FOREACH (&p->rate_limits, i) {
+		const struct config_rate_limit *l = &p->rate_limits.p[i];
+		json_t *one = json_object();
+
+		put_text(one, "path", l->path);
+		json_object_set_new(
+			one, "rate", json_sprintf("%d/%s", l->requests, l->per_minute ? "m" : "s"));
+		put_int(one, "burst", l->burst);
+		json_array_append_new(all, one);
+	}
+	put_new(o, "rate_limits", all);
+}
+
 static json_t *proxy_json(const struct config_proxy *p)
 {
 	json_t *o = json_object();
@@ -278,6 +295,9 @@ static json_t *proxy_json(const struct config_proxy *p)
 	put_bool(buffering, "responses", p->buffer_responses);
 	put_int(buffering, "max_request_body", p->max_request_body);
 	put_new(o, "buffering", buffering);
+	put_map(o, "response_headers", &p->response_headers);
+	put_bool(o, "compress", p->compress);
+	put_rate_limits(o, p);
 	put_bool(o, "forward_headers", p->forward_headers);
 	put_list(logging, "request_headers", &p->log_request_headers);
 	put_list(logging, "response_headers", &p->log_response_headers);

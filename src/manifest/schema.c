@@ -31,6 +31,9 @@ FORMAT(f_text, "a text", syntax_text, NULL);
 FORMAT(f_command, "a command", syntax_command, NULL);
 FORMAT(f_alias, "the name of an alias", syntax_alias, "^[a-z0-9_][a-z0-9_-]*$");
 FORMAT(f_header, "the name of a header", syntax_header, "^[A-Za-z0-9_-]+$");
+FORMAT(f_response_header, "the name of a header", syntax_response_header, "^[A-Za-z0-9_-]+$");
+FORMAT(f_header_value, "the value of a header", syntax_header_value, NULL);
+FORMAT(f_rate, "a rate such as 10/s or 5/m", syntax_rate, "^[0-9]+/[sm]$");
 FORMAT(f_user, "a login name", syntax_user, NULL);
 FORMAT(f_number_version, "a version such as 2.1.0", syntax_number_version, "^[0-9]+(\\.[0-9]+)*$");
 FORMAT(f_inside, "a path inside of the folder", syntax_path_inside, NULL);
@@ -74,6 +77,7 @@ static const struct schema value = {.scalar = SCHEMA_VALUE};
 INT(port, 1, PORT_MAX);
 INT(count, 1, 100);
 INT(starts, 1, 512);
+INT(burst, 0, 10000);
 INT(retain, 1, 1000);
 INT(days, 1, 3650);
 INT(retries, 0, 20);
@@ -95,6 +99,8 @@ TEXT(line, f_line);
 TEXT(text, f_text);
 TEXT(command, f_command);
 TEXT(header, f_header);
+TEXT(header_value, f_header_value);
+TEXT(rate, f_rate);
 TEXT(user, f_user);
 TEXT(number_version, f_number_version);
 TEXT(inside, f_inside);
@@ -142,6 +148,7 @@ SET(prefixes, prefix);
 LIST(paths, path);
 static const struct schema env_file = {.scalar = SCHEMA_TEXT, .format = &f_path, .items = &path};
 static const struct schema labels = {.values = &value, .names = &f_label};
+static const struct schema header_map = {.values = &header_value, .names = &f_response_header};
 static const struct schema args = {.values = &value, .names = &f_env_name};
 static const struct schema options = {.special = SCHEMA_OPTIONS};
 
@@ -243,6 +250,15 @@ static const struct schema_key run_keys[] = {
 };
 MAP(run, run_keys);
 
+static const struct schema_key rate_limit_keys[] = {
+	KEY("path", &prefix, "/", "This path and what lies below it, as the application sees it."),
+	NEEDED("rate", &rate, NULL, "Requests of one address: 10/s, 5/m."),
+	KEY("burst", &burst, "0", "Further ones that are let through at once."),
+	END,
+};
+MAP(rate_limit, rate_limit_keys);
+LIST(rate_limits, rate_limit);
+
 WORDS(driver, "caddy", "traefik", "nginx");
 static const struct schema_key proxy_keys[] = {
 	KEY("driver", &driver, "caddy", "caddy, nginx or traefik."),
@@ -258,6 +274,9 @@ static const struct schema_key proxy_keys[] = {
 	KEY("healthcheck", &health, NULL, "When a new container counts as healthy."),
 	KEY("response_timeout", &some_up_to_hour, "30s", "Time for an answer of the application."),
 	KEY("buffering", &buffering, NULL, "Buffers for bodies."),
+	KEY("response_headers", &header_map, NULL, "Headers of every answer of the application."),
+	KEY("compress", &boolean, "false", "Answers are compressed for clients that can read it."),
+	KEY("rate_limits", &rate_limits, NULL, "Requests that one address may send (nginx)."),
 	KEY("forward_headers", &boolean, "not ssl", "Trust the client's X-Forwarded headers."),
 	KEY("logging", &proxy_logging, NULL, "What the access log shows beside the usual."),
 	KEY("run", &run, NULL, "The proxy's container."),

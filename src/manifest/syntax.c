@@ -3,6 +3,7 @@
 #include "manifest/syntax.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define ENV_NAME_MAX 256
 #define LABEL_MAX    256
@@ -129,6 +130,32 @@ const char *syntax_header(const char *s)
 	for (const char *p = s; *p != '\0'; p++) {
 		if (!alpha(*p) && !digit(*p) && *p != '-' && *p != '_') {
 			return "is not the name of an HTTP header";
+		}
+	}
+	return syntax_text(s);
+}
+
+const char *syntax_response_header(const char *s)
+{
+	/* What a proxy writes by what it does with the answer. */
+	static const char *const own[] = {"Connection", "Content-Encoding", "Content-Length",
+		"Content-Type", "Date", "Keep-Alive", "Server", "Trailer", "Transfer-Encoding",
+		"Upgrade", NULL};
+
+	for (size_t i = 0; own[i] != NULL; i++) {
+		if (strcasecmp(s, own[i]) == 0) {
+			return "is a header that only the application and the proxy can set";
+		}
+	}
+	return syntax_header(s);
+}
+
+const char *syntax_header_value(const char *s)
+{
+	for (const char *p = s; *p != '\0'; p++) {
+		if (*p < ' ' || *p > '~' || strchr("\"\\`${}", *p) != NULL) {
+			return "has a character that a header of the proxy cannot have: only "
+			       "printable ASCII without \" \\ ` $ { }";
 		}
 	}
 	return syntax_text(s);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#define RATE_MAX        100000 /* requests */
 #define DURATION_MAX_MS (7LL * 24 * 3600 * 1000)
 
 static bool digit(char c)
@@ -105,6 +106,29 @@ int syntax_integer(const char *s, int64_t *out)
 	}
 	*out = negative ? -value : value;
 	return 0;
+}
+
+void syntax_rate_of(const char *s, int *requests, bool *per_minute)
+{
+	*requests = 0;
+	for (; digit(*s) && *requests <= RATE_MAX; s++) {
+		*requests = *requests * 10 + (*s - '0');
+	}
+	*per_minute = strcmp(s, "/m") == 0;
+}
+
+const char *syntax_rate(const char *s)
+{
+	const char *unit = s + strspn(s, "0123456789");
+	int requests;
+	bool per_minute;
+
+	syntax_rate_of(s, &requests, &per_minute);
+	if (requests < 1 || requests > RATE_MAX ||
+		(strcmp(unit, "/s") != 0 && strcmp(unit, "/m") != 0)) {
+		return "is not a rate such as 10/s or 5/m";
+	}
+	return NULL;
 }
 
 int syntax_bool(const char *s)

@@ -178,6 +178,21 @@ static void add_options(const struct proxy_render *r, int replicas, struct str *
 		t, t, t, KEEPALIVE_S, t, KEEPALIVE_CONNS, t, ms, t);
 }
 
+static void add_answers(const struct proxy_service *s, struct str *out)
+{
+	if (s->response_headers && s->response_headers->len > 0) {
+		str_add(out, "\t\theader {\n");
+		VEC_FOREACH (s->response_headers, i) {
+			const struct strmap_entry *e = &s->response_headers->p[i];
+			str_addf(out, "\t\t\t%s \"%s\"\n", e->key, e->value);
+		}
+		str_add(out, "\t\t\tdefer\n\t\t}\n");
+	}
+	if (s->compress) {
+		str_add(out, "\t\tencode zstd gzip\n");
+	}
+}
+
 static void caddy_service(const struct proxy_render *r, struct str *out)
 {
 	const struct proxy_service *s = r->svc;
@@ -200,6 +215,7 @@ static void caddy_service(const struct proxy_render *r, struct str *out)
 		str_addf(out, "\t\trequest_body {\n\t\t\tmax_size %lldB\n\t\t}\n",
 			(long long)s->max_request_body);
 	}
+	add_answers(s, out);
 	str_addf(out,
 		"\t\t@slot_a file {\n\t\t\troot " PROXY_ETC "/live/%s\n\t\t\ttry_files /A/\n"
 		"\t\t}\n\t\thandle @slot_a {\n\t\t\troute {\n",

@@ -155,6 +155,14 @@ static void nginx_main(const struct proxy_main *m, struct str *out)
 	str_add(out, "}\n");
 }
 
+/* Dots are the only special characters that a path of the manifest may have. */
+static void add_pattern(const char *path, struct str *out)
+{
+	for (const char *p = path; *p; p++) {
+		str_addf(out, *p == '.' ? "\\%c" : "%c", *p);
+	}
+}
+
 static void add_split(const struct proxy_render *r, struct str *out)
 {
 	const struct strvec *live = &r->svc->live;
@@ -175,6 +183,38 @@ static void add_split(const struct proxy_render *r, struct str *out)
 	str_add(out, "}\n");
 }
 
+/*
+ * A client's key for each limit that its path falls under; an empty key is not counted.  That of
+ * the probe's socket is empty: a push must be able to verify.
+ */
+static void add_limit_zones(const struct proxy_render *r, struct str *out)
+{
+	const struct config_rate_limits *limits = r->svc->rate_limits;
+	if (limits && limits->len > 0) {
+		str_addf(out,
+			"map $remote_addr $deploy_client_%s {\n\tdefault $binary_remote_addr;\n"
+			"\t\"unix:\" \"\";\n}\n",
+			r->sid);
+	}
+	for (size_t i = 0; limits && i < limits->len; i++) {
+		const struct config_rate_limit *l = &limits->p[i];
+		bool all = str_eq(l->path, "/");
+		str_addf(out, "map $uri $deploy_limit_%s_%zu {\n", r->sid, i);
+		if (!all) {
+			str_add(out, "\tdefault \"\";\n\t\"~^");
+			add_pattern(l->path, out);
+			str_add(out, "(/|$)\"");
+		} else {
+			str_add(out, "\tdefault");
+		}
+		str_addf(out,
+			" $deploy_client_%s;\n}\n"
+			"limit_req_zone $deploy_limit_%s_%zu zone=deploy_%s_%zu:5m "
+			"rate=%dr/%s;\n",
+			r->sid, r->sid, i, r->sid, i, l->requests, l->per_minute ? "m" : "s");
+	}
+}
+
 static void nginx_service(const struct proxy_render *r, struct str *out)
 {
 	const struct proxy_service *s = r->svc;
@@ -184,6 +224,7 @@ static void nginx_service(const struct proxy_render *r, struct str *out)
 	} else {
 		add_split(r, out);
 	}
+	add_limit_zones(r, out);
 	str_addf(out,
 		"map '' $deploy_away_%s {\n\tdefault %d;\n}\n"
 		"map '' $deploy_retry_%s {\n\tdefault \"%s\";\n}\n"
@@ -197,6 +238,35 @@ static void nginx_service(const struct proxy_render *r, struct str *out)
 		r->sid, r->id);
 }
 
+/* What a browser reads as text; images and archives are compressed already. */
+#define COMPRESSED                                                                                 \
+	"text/plain text/css text/xml text/javascript application/javascript application/json "    \
+	"application/manifest+json application/xml application/rss+xml image/svg+xml"
+
+static void add_answers(const struct proxy_render *r, struct str *out)
+{
+	const struct proxy_service *s = r->svc;
+	for (size_t i = 0; s->response_headers && i < s->response_headers->len; i++) {
+		const struct strmap_entry *e = &s->response_headers->p[i];
+		str_addf(out, "proxy_hide_header %s;\nadd_header %s \"%s\" always;\n", e->key,
+			e->key, e->value);
+	}
+	if (s->compress) {
+		str_add(out, "gzip on;\ngzip_proxied any;\ngzip_vary on;\n"
+			     "gzip_min_length 512;\ngzip_types " COMPRESSED ";\n");
+	}
+	for (size_t i = 0; s->rate_limits && i < s->rate_limits->len; i++) {
+		str_addf(out, "limit_req zone=deploy_%s_%zu", r->sid, i);
+		if (s->rate_limits->p[i].burst > 0) {
+			str_addf(out, " burst=%d nodelay", s->rate_limits->p[i].burst);
+		}
+		str_add(out, ";\n");
+	}
+	if (s->rate_limits && s->rate_limits->len > 0) {
+		str_add(out, "limit_req_status 429;\n");
+	}
+}
+
 static void nginx_location(const struct proxy_render *r, struct str *out)
 {
 	const struct proxy_service *s = r->svc;
@@ -207,6 +277,7 @@ static void nginx_location(const struct proxy_render *r, struct str *out)
 		"add_header Retry-After $deploy_retry_%s always;\n"
 		"if ($deploy_away_%s) {\n\treturn 503 $deploy_page_%s;\n}\n",
 		r->key, r->sid, r->sid, r->sid);
+	add_answers(r, out);
 	add_proxy_headers(out, "");
 	str_addf(out,
 		"proxy_set_header Host $http_host;\nproxy_set_header X-Forwarded-For %s;\n"
@@ -235,12 +306,9 @@ static void add_location(const struct proxy_render *r, const struct proxy_claim 
 		str_addf(out, exact ? "\tlocation = %s {\n" : "\tlocation ^~ %s/ {\n", c->prefix);
 		str_addf(out, "\t\tinclude " PROXY_ETC "/%s/%s.loc;\n", dir, c->key);
 		if (c->strip) {
-			/* Last, since `break` ends `set` and `if` too. Dots are the only special
-			 * characters that a prefix may have. */
+			/* Last, since `break` ends `set` and `if` too. */
 			str_add(out, "\t\trewrite ^");
-			for (const char *p = c->prefix; *p; p++) {
-				str_addf(out, *p == '.' ? "\\%c" : "%c", *p);
-			}
+			add_pattern(c->prefix, out);
 			str_add(out, "/?(.*)$ /$1 break;\n");
 		}
 		str_add(out, "\t}\n");

@@ -96,6 +96,31 @@ static json_t *text_or_null(const char *s)
 	return s && *s ? json_string(s) : json_null();
 }
 
+/* What is absent is left out, so that it changes no digest of before. */
+static void add_answers(json_t *j, const struct proxy_service *s)
+{
+	if (s->response_headers && s->response_headers->len > 0) {
+		json_t *headers = json_object();
+		VEC_FOREACH (s->response_headers, i) {
+			const struct strmap_entry *e = &s->response_headers->p[i];
+			json_object_set_new(headers, e->key, json_string(e->value));
+		}
+		json_object_set_new(j, "headers", headers);
+	}
+	if (s->compress) {
+		json_object_set_new(j, "compress", json_true());
+	}
+	if (s->rate_limits && s->rate_limits->len > 0) {
+		json_t *limits = json_array();
+		VEC_FOREACH (s->rate_limits, i) {
+			const struct config_rate_limit *l = &s->rate_limits->p[i];
+			json_array_append_new(limits, json_pack("[s,i,b,i]", l->path, l->requests,
+							      l->per_minute, l->burst));
+		}
+		json_object_set_new(j, "limits", limits);
+	}
+}
+
 char *proxy_shape(const struct proxy_driver *d, const struct proxy_service *s, long version)
 {
 	CLEANUP_JSON json_t *j = json_object();
@@ -115,6 +140,7 @@ char *proxy_shape(const struct proxy_driver *d, const struct proxy_service *s, l
 	json_object_set_new(j, "buffer_in", json_boolean(s->buffer_requests));
 	json_object_set_new(j, "buffer_out", json_boolean(s->buffer_responses));
 	json_object_set_new(j, "forward", json_boolean(s->forward_headers));
+	add_answers(j, s);
 	CLEANUP_FREE char *text = json_text(j);
 	digest_sha256_hex(text, strlen(text), hex);
 	return xstrndup(hex, 16);

@@ -28,6 +28,9 @@ void proxy_service_init(
 		.max_request_body = p->max_request_body,
 		.buffer_requests = p->buffer_requests,
 		.buffer_responses = p->buffer_responses,
+		.response_headers = &p->response_headers,
+		.compress = p->compress,
+		.rate_limits = &p->rate_limits,
 		.forward_headers = p->forward_headers,
 	};
 }

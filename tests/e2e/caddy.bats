@@ -40,6 +40,8 @@ teardown() { proxy_teardown; }
 
 @test "maintenance shows its page until live, whatever is pushed" { maintenance_on_and_off; }
 
+@test "response headers and compression" { headers_and_compression; }
+
 @test "a given certificate serves HTTPS, and HTTP is redirected" { given_certificate; }
 
 @test "a renewed certificate is served without a restart, one that is no good is refused or told" {

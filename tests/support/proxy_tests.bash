@@ -225,6 +225,30 @@ https() { curl -s -m 5 --cacert "$TLS/cert.pem" --resolve "$V:443:$H1_IP" "https
 tls_client() { openssl s_client -connect "$H1_IP:443" -servername "$V" "$@" </dev/null 2>&1; }
 serial() { openssl x509 -noout -serial | cut -d= -f2; }
 
+answer() { # CURL OPTION...: status line and headers of an answer, its body (as sent) in $BATS_TEST_TMPDIR/body
+	curl -s -m 5 -D - -o "$BATS_TEST_TMPDIR/body" -H "Host: $V" "$@" | tr -d '\r'
+}
+
+headers_and_compression() {
+	manifest_edit 's|^  ssl: .*|&\n  compress: true\n  response_headers:\n    X-Frame-Options: DENY\n    X-Version: secret\n    Content-Security-Policy: "default-src '"'self'"'; img-src *"|'
+	app_commit "Headers" version.txt="version 1$(printf '%01000d' 0)"
+	deploy_ok push
+	answer "http://$H1_IP/" >"$BATS_TEST_TMPDIR/head"
+	grep -qix 'x-frame-options: DENY' "$BATS_TEST_TMPDIR/head"
+	grep -qiFx "content-security-policy: default-src 'self'; img-src *" "$BATS_TEST_TMPDIR/head"
+	# In place of the application's own, not beside it.
+	assert_equal "$(grep -i '^x-version:' "$BATS_TEST_TMPDIR/head")" "X-Version: secret"
+	! grep -qi '^content-encoding' "$BATS_TEST_TMPDIR/head" || fail "compressed, and nobody asked"
+	answer -H "Accept-Encoding: gzip" "http://$H1_IP/" >"$BATS_TEST_TMPDIR/head"
+	grep -qix 'content-encoding: gzip' "$BATS_TEST_TMPDIR/head"
+	assert_equal "$(gunzip <"$BATS_TEST_TMPDIR/body" | wc -c)" 1010
+	# Taken away again.
+	manifest_edit '/response_headers/,/Policy/d'
+	app_commit "No headers"
+	deploy_ok push
+	! answer "http://$H1_IP/" | grep -i '^x-frame-options' || fail "the header is still there"
+}
+
 given_certificate() {
 	give_certificate 90
 	app_commit "With TLS"

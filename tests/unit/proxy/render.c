@@ -54,9 +54,31 @@ static void read_neighbours(struct proxy *p, const json_t *all)
 	}
 }
 
+static void read_answers(
+	const json_t *all, struct strmap *headers, struct config_rate_limits *limits)
+{
+	size_t i;
+	const char *key;
+	json_t *j;
+	json_object_foreach((json_t *)(uintptr_t)json_at(all, "headers"), key, j)
+	{
+		strmap_set(headers, key, json_string_value(j));
+	}
+	json_array_foreach((json_t *)(uintptr_t)json_at(all, "limits"), i, j)
+	{
+		struct config_rate_limit l = {.path = json_str_at(j, "path", "/"),
+			.requests = (int)json_int_at(j, "requests", 1),
+			.per_minute = json_bool_at(j, "per_minute", 0),
+			.burst = (int)json_int_at(j, "burst", 0)};
+		vec_push(limits, l);
+	}
+}
+
 static void render_all(const json_t *j, struct str *out)
 {
 	struct strvec hosts = {0}, prefixes = {0};
+	struct strmap headers = {0};
+	struct config_rate_limits limits = {0};
 	struct error err = {0};
 	struct proxy *p = xcalloc(1, sizeof(*p));
 	struct proxy_service s = {
@@ -75,9 +97,13 @@ static void render_all(const json_t *j, struct str *out)
 		.buffer_requests = json_bool_at(j, "buffer_requests", 0),
 		.buffer_responses = json_bool_at(j, "buffer_responses", 0),
 		.forward_headers = json_bool_at(j, "forward_headers", 0),
+		.response_headers = &headers,
+		.compress = json_bool_at(j, "compress", 0),
+		.rate_limits = &limits,
 		.maintenance = json_bool_at(j, "maintenance", 0),
 		.maintenance_message = json_str_at(j, "message", NULL),
 	};
+	read_answers(j, &headers, &limits);
 	strings(j, "hosts", &hosts);
 	strings(j, "prefixes", &prefixes);
 	strings(j, "live", &s.live);
@@ -118,6 +144,8 @@ static void render_all(const json_t *j, struct str *out)
 		str_addf(out, "--- %s\n", p->driver->main);
 		p->driver->render_main(&m, out);
 	}
+	strmap_fini(&headers);
+	vec_fini(&limits);
 	strvec_fini(&hosts);
 	strvec_fini(&prefixes);
 	proxy_service_fini(&s);
