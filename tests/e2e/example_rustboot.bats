@@ -82,6 +82,7 @@ inspect() { # hN FORMAT: of one container of the application there
 	app_commit "Version 2" version.txt="version 2"
 	traffic_start "version 1" "version 2"
 	deploy_ok push
+	assert_stderr "the next batch comes in 10 s"
 	traffic_stop
 	assert_serves "version 2" "http://$H2_IP/" "$VHOST"
 	assert_equal "$(sql "select count(*) from app.migrations")" 2
