@@ -97,6 +97,8 @@ struct config_proxy {
 	int http_port, https_port; /* published, default 80 and 443 */
 	struct strvec bind_ips;    /* addresses to publish on; empty: all */
 	bool publish;              /* false: no port is published */
+	int metrics_port;          /* for Prometheus; 0: none */
+	const char *metrics_ip;    /* address that it is published on, default 127.0.0.1 */
 	bool debug;
 	const char *log_max_size;      /* "10m" */
 	struct config_options options; /* further options of the container (label, memory) */

@@ -52,6 +52,8 @@ struct proxy_config {
 	int http_port, https_port;
 	const struct strvec *bind_ips; /* addresses to publish on; NULL/empty: all */
 	bool no_ports;                 /* publish none: something else is in front */
+	int metrics_port;              /* for Prometheus; 0: none */
+	const char *metrics_ip;        /* that it is published on */
 	const char *container;   /* its name; NULL: deploy-proxy-<driver> (tests have others) */
 	const char *acme_email;  /* or NULL */
 	const char *acme_server; /* directory URL; NULL: the driver's default */
@@ -61,7 +63,8 @@ struct proxy_config {
 void proxy_config_init(struct proxy_config *pc, const struct config *c);
 
 /* Label of the container: the folder on the server that it reads, below a login's ~/.deploy. */
-#define PROXY_LABEL_ROOT "deploy.proxy.root"
+#define PROXY_LABEL_ROOT    "deploy.proxy.root"
+#define PROXY_LABEL_METRICS "deploy.proxy.metrics" /* port of the metrics */
 
 /* "deploy-proxy-caddy"; the caller frees. */
 char *proxy_container_name(const char *driver);

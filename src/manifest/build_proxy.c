@@ -68,6 +68,27 @@ static void build_ssl(struct build *b, const struct node *proxy, struct config_p
 	p->forward_headers = get_bool(proxy, "forward_headers", p->tls == CONFIG_TLS_NONE);
 }
 
+static void build_metrics(struct build *b, const struct node *run, struct config_proxy *p)
+{
+	p->metrics_port = get_int(run, "metrics_port", 0);
+	p->metrics_ip = get_text(run, "metrics_ip", "127.0.0.1");
+	if (p->metrics_port == 0) {
+		if (has(run, "metrics_ip")) {
+			mistake(b, node_get(run, "metrics_ip"), "metrics_port: 9090",
+				"without 'metrics_port' there are no metrics");
+		}
+		return;
+	}
+	if (strcmp(p->driver, "caddy") != 0) {
+		mistake(b, node_get(run, "metrics_port"), "driver: caddy",
+			"the proxy driver %s has no metrics for Prometheus", p->driver);
+	}
+	if (p->metrics_port == p->http_port || p->metrics_port == p->https_port) {
+		mistake(b, node_get(run, "metrics_port"), NULL,
+			"port %d is that of the sites already", p->metrics_port);
+	}
+}
+
 static void build_run(struct build *b, const struct node *run, struct config_proxy *p)
 {
 	p->http_port = get_int(run, "http_port", 80);
@@ -77,6 +98,7 @@ static void build_run(struct build *b, const struct node *run, struct config_pro
 	p->log_max_size = get_text(run, "log_max_size", "10m");
 	get_list(b, run, "bind_ips", false, &p->bind_ips);
 	build_options(b, node_get(run, "options"), &p->options);
+	build_metrics(b, run, p);
 	if (p->http_port == p->https_port) {
 		mistake(b, run, NULL, "HTTP and HTTPS have the same port %d", p->http_port);
 	}

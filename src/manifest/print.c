@@ -246,6 +246,10 @@ static json_t *run_json(const struct config_proxy *p)
 	} else {
 		put_bool(o, "publish", false);
 	}
+	if (p->metrics_port > 0) {
+		put_int(o, "metrics_port", p->metrics_port);
+		put_text(o, "metrics_ip", p->metrics_ip);
+	}
 	put_bool(o, "debug", p->debug);
 	put_text(o, "log_max_size", p->log_max_size);
 	put_options(o, &p->options);

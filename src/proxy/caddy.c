@@ -25,6 +25,7 @@
 #include <string.h>
 
 #define V_2_7           PROXY_VERSION(2, 7, 0)
+#define V_2_9           PROXY_VERSION(2, 9, 0)
 #define RETRY_MS        5000 /* how long a request waits for a container that cannot be dialled */
 #define KEEPALIVE_S     4    /* under the shortest usual one of applications (Node: 5 s) */
 #define KEEPALIVE_CONNS 128  /* idle ones to each container; a dial less is a look-up less */
@@ -67,6 +68,17 @@ static void add_includes(const struct proxy_main *m, struct str *out)
 	}
 }
 
+/* Where the metrics of all sites can be read. */
+static void add_metrics(int port, struct str *out)
+{
+	if (port > 0) {
+		str_addf(out,
+			"http://:%d {\n\thandle /metrics {\n\t\tmetrics\n\t}\n"
+			"\thandle {\n\t\trespond 404\n\t}\n}\n",
+			port);
+	}
+}
+
 static void caddy_main(const struct proxy_main *m, struct str *out)
 {
 	const struct proxy_config *c = m->config;
@@ -76,6 +88,10 @@ static void caddy_main(const struct proxy_main *m, struct str *out)
 		"\thttp_port %d\n\thttps_port %d\n\tauto_https disable_redirects\n"
 		"\tstorage file_system " PROXY_VAR "\n",
 		c->http_port, c->https_port);
+	if (c->metrics_port > 0) {
+		str_add(out,
+			m->version >= V_2_9 ? "\tmetrics\n" : "\tservers {\n\t\tmetrics\n\t}\n");
+	}
 	if (c->acme_email) {
 		str_addf(out, "\temail %s\n", c->acme_email);
 	}
@@ -112,6 +128,7 @@ static void caddy_main(const struct proxy_main *m, struct str *out)
 		":%d {\n\timport deploy_site\n\trespond \"There is no such site here.\" 404\n}\n"
 		":%d {\n\timport deploy_site\n\trespond \"There is no such site here.\" 404\n}\n",
 		c->http_port, c->https_port);
+	add_metrics(c->metrics_port, out);
 }
 
 static void add_options(const struct proxy_render *r, int replicas, struct str *out);

@@ -115,6 +115,14 @@ static void add_ports(struct docker_container_spec *spec, const struct proxy_con
 		one.host_ip = n ? xstrdup(c->bind_ips->p[i / 2]) : NULL;
 		vec_push(&spec->ports, one);
 	}
+	if (c->metrics_port > 0) {
+		struct docker_port one = {.host_ip = xstrdup(c->metrics_ip),
+			.host_port = c->metrics_port,
+			.container_port = c->metrics_port};
+		CLEANUP_FREE char *port = xasprintf("%d", c->metrics_port);
+		vec_push(&spec->ports, one);
+		strmap_set(&spec->labels, PROXY_LABEL_METRICS, port);
+	}
 }
 
 static bool security_has(const struct host *h, const char *what)

@@ -13,8 +13,16 @@
 
 static void read_ports(const struct docker_container *c, struct proxy_details *d)
 {
+	const char *label = strmap_get(&c->labels, PROXY_LABEL_METRICS);
+	long metrics = 0;
+	if (label && str_to_long(label, 1, 65535, &metrics) < 0) {
+		metrics = 0;
+	}
 	VEC_FOREACH (&c->ports, i) {
 		int port = c->ports.p[i].host_port;
+		if (port == metrics) {
+			continue;
+		}
 		if (d->http_port == 0 || port == d->http_port) {
 			d->http_port = port;
 		} else if (d->https_port == 0 || port == d->https_port) {

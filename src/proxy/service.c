@@ -52,6 +52,8 @@ void proxy_config_init(struct proxy_config *pc, const struct config *c)
 		.https_port = c->proxy.https_port,
 		.bind_ips = &c->proxy.bind_ips,
 		.no_ports = !c->proxy.publish,
+		.metrics_port = c->proxy.metrics_port,
+		.metrics_ip = c->proxy.metrics_ip,
 		.log_max_size = syntax_size(c->proxy.log_max_size),
 		.options = &c->proxy.options,
 	};
