@@ -69,6 +69,13 @@ struct config_rate_limit {
 };
 VEC_TYPE(config_rate_limits, struct config_rate_limit);
 
+/* `proxy.tls`; zero: TLS 1.2 and later, ciphers as the proxy chooses them. */
+struct config_tls_settings {
+	bool only_13;          /* no TLS 1.2 */
+	bool hsts;             /* browsers are told to come by HTTPS alone */
+	struct strvec ciphers; /* of TLS 1.2, by their IANA names; empty: the proxy's own */
+};
+
 struct config_proxy {
 	bool enabled;
 	const char *driver;          /* "caddy", "nginx" */
@@ -80,6 +87,7 @@ struct config_proxy {
 	enum config_tls tls;
 	const char *certificate_secret, *private_key_secret; /* CONFIG_TLS_GIVEN */
 	struct config_mark tls_mark;
+	struct config_tls_settings tls_settings;
 	bool ssl_redirect;
 	struct config_health health;
 	int deploy_timeout_ms;    /* a candidate has to be healthy by then */

@@ -53,6 +53,7 @@ VEC_TYPE(proxy_claims, struct proxy_claim);
 struct proxy_site {
 	const char *host; /* "" for every host */
 	enum config_tls tls;
+	const struct config_tls_settings *tls_settings; /* never NULL */
 	const char *certificate_digest;
 	bool redirect;
 	struct proxy_claims claims; /* longest prefix first */
@@ -102,6 +103,9 @@ const struct proxy_driver *proxy_driver_find(const char *name); /* NULL: there i
 extern const struct proxy_driver proxy_caddy, proxy_nginx;
 
 /* -- Renderings shared by the drivers; pure -- */
+
+#define PROXY_HSTS "max-age=31536000" /* of Strict-Transport-Security: a year */
+extern const struct config_tls_settings proxy_tls_defaults;
 
 /* Header and fragment of a service. */
 void proxy_render_fragment(const struct proxy_driver *d, struct proxy_render *r,

@@ -38,6 +38,7 @@ struct proxy_service {
 	enum config_tls tls;
 	const struct secret *certificate, *private_key; /* PEM; CONFIG_TLS_GIVEN */
 	const char *certificate_digest; /* filled in by proxy_*(): names the files on the server */
+	const struct config_tls_settings *tls_settings; /* or NULL */
 	bool ssl_redirect;
 
 	const char *health_path;  /* asked when a switch is verified; NULL: "/" */
@@ -90,6 +91,7 @@ struct proxy_state {
 	int slot; /* the live one; 0 without slots */
 	struct proxy_slot slots[2];
 	enum config_tls tls;
+	struct config_tls_settings tls_settings;
 	char *certificate; /* its digest, "" when none is given */
 	bool strip, redirect, maintenance;
 	char *message; /* "" when none */

@@ -2,6 +2,7 @@
 /* proxy: and the `proxy:` of a role laid over it. */
 #include "internal.h"
 
+#include "manifest/ciphers.h"
 #include "manifest/syntax.h"
 
 #include <string.h>
@@ -89,6 +90,33 @@ static void build_metrics(struct build *b, const struct node *run, struct config
 	}
 }
 
+static void build_tls(struct build *b, const struct node *proxy, struct config_proxy *p)
+{
+	const struct node *tls = node_get(proxy, "tls"), *ciphers = node_get(tls, "ciphers");
+	struct config_tls_settings *s = &p->tls_settings;
+
+	/* A destination or a role without ssl leaves those of the other ones alone. */
+	if (!usable(tls) || (p->tls == CONFIG_TLS_NONE && has(proxy, "ssl"))) {
+		return;
+	}
+	s->only_13 = str_eq(get_text(tls, "min_version", "1.2"), "1.3");
+	s->hsts = get_bool(tls, "hsts", false);
+	for (size_t i = 0; usable(ciphers) && i < ciphers->len; i++) {
+		const struct tls_cipher *c = usable(ciphers->p[i].value)
+						     ? tls_cipher_find(ciphers->p[i].value->text)
+						     : NULL;
+		if (c && !strvec_has(&s->ciphers, c->iana)) {
+			arena_push(b->arena, &s->ciphers, arena_strdup(b->arena, c->iana));
+		}
+	}
+	if (p->tls == CONFIG_TLS_NONE) {
+		mistake(b, tls, "ssl: true", "'tls' is only for a proxy with 'ssl'");
+	} else if (s->only_13 && s->ciphers.len > 0) {
+		mistake(b, ciphers, "leave them out",
+			"'ciphers' are of TLS 1.2, which 'min_version' rules out");
+	}
+}
+
 static void build_run(struct build *b, const struct node *run, struct config_proxy *p)
 {
 	p->http_port = get_int(run, "http_port", 80);
@@ -150,6 +178,7 @@ void build_proxy(struct build *b, const struct node *proxy, struct config_proxy 
 	p->strip_path_prefix = get_bool(proxy, "strip_path_prefix", true);
 	p->app_port = get_int(proxy, "app_port", 80);
 	build_ssl(b, proxy, p);
+	build_tls(b, proxy, p);
 	build_health(b, node_get(proxy, "healthcheck"), p->app_port, &p->health);
 	p->deploy_timeout_ms = b->c->deploy_timeout_ms;
 	p->drain_timeout_ms = b->c->drain_timeout_ms;

@@ -273,6 +273,20 @@ static void put_rate_limits(json_t *o, const struct config_proxy *p)
 	put_new(o, "rate_limits", all);
 }
 
+static json_t *tls_json(const struct config_tls_settings *s)
+{
+	json_t *o = json_object();
+
+	if (s->only_13) {
+		put_text(o, "min_version", "1.3");
+	}
+	put_list(o, "ciphers", &s->ciphers);
+	if (s->hsts) {
+		put_bool(o, "hsts", true);
+	}
+	return o;
+}
+
 static json_t *proxy_json(const struct config_proxy *p)
 {
 	json_t *o = json_object();
@@ -290,6 +304,7 @@ static json_t *proxy_json(const struct config_proxy *p)
 	} else {
 		put_bool(o, "ssl", p->tls == CONFIG_TLS_AUTO);
 	}
+	put_new(o, "tls", tls_json(&p->tls_settings));
 	put_bool(o, "ssl_redirect", p->ssl_redirect);
 	put_list(o, "path_prefixes", &p->path_prefixes);
 	put_bool(o, "strip_path_prefix", p->strip_path_prefix);

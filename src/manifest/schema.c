@@ -3,6 +3,7 @@
  */
 #include "manifest/schema.h"
 
+#include "manifest/ciphers.h"
 #include "manifest/syntax.h"
 
 #define SECOND   1000
@@ -57,6 +58,7 @@ FORMAT(f_schedule, "daily, or five fields as cron has them", syntax_schedule, NU
 FORMAT(f_url, "a URL, or [SECRET] that holds it", syntax_url, "^https?://");
 FORMAT(f_email, "an e-mail address", syntax_email, "@");
 FORMAT(f_host_port, "host[:port]", syntax_host_port, NULL);
+FORMAT(f_cipher, "a cipher suite of TLS 1.2", tls_cipher_check, "^(TLS_)?ECDHE[-_](ECDSA|RSA)[-_]");
 FORMAT(f_backup_to, "server, ssh://host/folder, s3://bucket or a folder", syntax_backup_to, NULL);
 
 #define TEXT(id, fmt) static const struct schema id = {.scalar = SCHEMA_TEXT, .format = &(fmt)}
@@ -211,6 +213,17 @@ static const struct schema_key ssl_keys[] = {
 };
 static const struct schema ssl = {.scalar = SCHEMA_BOOL, .keys = ssl_keys};
 
+WORDS(tls_version, "1.2", "1.3");
+TEXT(cipher, f_cipher);
+SET(ciphers, cipher);
+static const struct schema_key tls_keys[] = {
+	KEY("min_version", &tls_version, "1.2", "Lowest version of TLS: 1.2 or 1.3."),
+	KEY("ciphers", &ciphers, "the proxy's", "Cipher suites of TLS 1.2, the best one first."),
+	KEY("hsts", &boolean, "false", "Browsers come by HTTPS alone, for a year."),
+	END,
+};
+MAP(tls, tls_keys);
+
 static const struct schema_key buffering_keys[] = {
 	KEY("requests", &boolean, "false", "Read a request whole before the application gets it."),
 	KEY("responses", &boolean, "false", "Read a response whole before the client gets it."),
@@ -268,6 +281,7 @@ static const struct schema_key proxy_keys[] = {
 	KEY("hosts", &domains, NULL, "Host names that are routed here; none: every one."),
 	KEY("app_port", &port, "80", "Port that the application listens on."),
 	KEY("ssl", &ssl, "false", "`true`: certificate by itself; or the secrets that hold one."),
+	KEY("tls", &tls, NULL, "Versions and ciphers of TLS, and HSTS."),
 	KEY("ssl_redirect", &boolean, "true", "With ssl: HTTP is redirected to HTTPS."),
 	KEY("path_prefix", &prefix_list, NULL, "Path that is routed here; several with commas."),
 	KEY("path_prefixes", &prefixes, NULL, "Paths that are routed here."),

@@ -269,17 +269,42 @@ static void add_claims(const struct proxy_site *site, struct str *out)
 	str_add(out, "\t}\n");
 }
 
+static void add_tls(const struct proxy_site *site, struct str *out)
+{
+	const struct config_tls_settings *s = site->tls_settings;
+	bool given = site->tls == CONFIG_TLS_GIVEN, block = s->only_13 || s->ciphers.len > 0;
+	if (given || block) {
+		str_add(out, "\ttls");
+	}
+	if (given) {
+		str_addf(out, " " PROXY_ETC "/certs/%s.crt " PROXY_ETC "/certs/%s.key",
+			site->certificate_digest, site->certificate_digest);
+	}
+	if (block) {
+		str_addf(out, " {\n\t\tprotocols %s\n", s->only_13 ? "tls1.3" : "tls1.2");
+	}
+	if (s->ciphers.len > 0) {
+		str_add(out, "\t\tciphers");
+		VEC_FOREACH (&s->ciphers, i) {
+			str_addf(out, " %s", s->ciphers.p[i]);
+		}
+		str_add(out, "\n");
+	}
+	str_add(out, block ? "\t}\n" : given ? "\n" : "");
+	if (s->hsts) {
+		/* In place of the application's own. */
+		str_add(out, "\theader {\n\t\tStrict-Transport-Security " PROXY_HSTS
+			     "\n\t\tdefer\n\t}\n");
+	}
+}
+
 static void caddy_site(const struct proxy_render *r, const struct proxy_site *site, struct str *out)
 {
 	bool tls = site->tls != CONFIG_TLS_NONE;
 	str_add(out, "# Written by deploy; changes by hand are overwritten.\n");
 	if (tls) {
 		str_addf(out, "https://%s {\n\timport deploy_site\n", site->host);
-		if (site->tls == CONFIG_TLS_GIVEN) {
-			str_addf(out,
-				"\ttls " PROXY_ETC "/certs/%s.crt " PROXY_ETC "/certs/%s.key\n",
-				site->certificate_digest, site->certificate_digest);
-		}
+		add_tls(site, out);
 		add_claims(site, out);
 		str_add(out, "}\n");
 	}

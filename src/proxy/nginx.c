@@ -23,6 +23,7 @@
 #include "internal.h"
 
 #include "docker/container.h"
+#include "manifest/ciphers.h"
 #include "util/cancel.h"
 #include "util/clock.h"
 
@@ -34,6 +35,7 @@
 #define RELOAD_MS       10000
 #define MAX_PROC        ((size_t)4 << 20) /* bytes of /proc/PID/net/tcp */
 #define TCP_ESTABLISHED "01"
+#define ADD_HSTS        "\tadd_header Strict-Transport-Security " PROXY_HSTS " always;\n"
 
 static int nginx_check(const struct proxy_service *s, struct error *err)
 {
@@ -225,6 +227,11 @@ static void nginx_service(const struct proxy_render *r, struct str *out)
 		add_split(r, out);
 	}
 	add_limit_zones(r, out);
+	if (s->tls_settings && s->tls_settings->hsts) {
+		str_addf(out,
+			"map $https $deploy_hsts_%s {\n\tdefault \"\";\n\ton " PROXY_HSTS ";\n}\n",
+			r->sid);
+	}
 	str_addf(out,
 		"map '' $deploy_away_%s {\n\tdefault %d;\n}\n"
 		"map '' $deploy_retry_%s {\n\tdefault \"%s\";\n}\n"
@@ -285,6 +292,12 @@ static void nginx_location(const struct proxy_render *r, struct str *out)
 		s->forward_headers ? "$proxy_add_x_forwarded_for" : "$remote_addr",
 		s->forward_headers ? "$deploy_forwarded_proto" : "$scheme",
 		s->forward_headers ? "$deploy_forwarded_host" : "$http_host");
+	if (s->tls_settings && s->tls_settings->hsts) {
+		str_addf(out,
+			"proxy_hide_header Strict-Transport-Security;\n"
+			"add_header Strict-Transport-Security $deploy_hsts_%s always;\n",
+			r->sid);
+	}
 	str_addf(out,
 		"proxy_connect_timeout 5s;\n"
 		"proxy_read_timeout %dms;\nproxy_send_timeout %dms;\n"
@@ -315,6 +328,24 @@ static void add_location(const struct proxy_render *r, const struct proxy_claim 
 	}
 }
 
+/*
+ * nginx 1.22 settles the version before it knows the name, as its default server has it (seen in
+ * tests), which is that of the main file.  So a site turns away who came by an older one.
+ */
+static void add_tls(const struct config_tls_settings *s, struct str *out)
+{
+	if (s->only_13) {
+		str_add(out, "\tssl_protocols TLSv1.3;\n"
+			     "\tif ($ssl_protocol != TLSv1.3) {\n\t\treturn 421;\n\t}\n");
+	}
+	VEC_FOREACH (&s->ciphers, i) {
+		str_addf(out, "%s%s", i ? ":" : "\tssl_prefer_server_ciphers on;\n\tssl_ciphers ",
+			tls_cipher_find(s->ciphers.p[i])->openssl);
+	}
+	str_add(out, s->ciphers.len ? ";\n" : "");
+	str_add(out, s->hsts ? ADD_HSTS : "");
+}
+
 static void add_server(const struct proxy_render *r, const struct proxy_site *site,
 	const char *listen, bool tls, bool routes, struct str *out)
 {
@@ -330,6 +361,7 @@ static void add_server(const struct proxy_render *r, const struct proxy_site *si
 			"\tssl_certificate " PROXY_ETC "/certs/%s.crt;\n"
 			"\tssl_certificate_key " PROXY_ETC "/certs/%s.key;\n",
 			site->certificate_digest, site->certificate_digest);
+		add_tls(site->tls_settings, out);
 	}
 	if (!routes) {
 		str_add(out, "\treturn 308 https://$host");
@@ -346,9 +378,9 @@ static void add_server(const struct proxy_render *r, const struct proxy_site *si
 	for (int code = 502; code <= 504; code += 2) {
 		str_addf(out,
 			"\tlocation @deploy_%d {\n\t\tdefault_type \"text/html; charset=utf-8\";\n"
-			"\t\tadd_header Cache-Control no-store always;\n"
+			"\t\tadd_header Cache-Control no-store always;\n%s"
 			"\t\treturn %d $deploy_page_bad;\n\t}\n",
-			code, code);
+			code, tls && site->tls_settings->hsts ? "\t" ADD_HSTS : "", code);
 	}
 	VEC_FOREACH (&site->claims, i) {
 		add_location(r, &site->claims.p[i], out);

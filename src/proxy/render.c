@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The fragment's header, written and read; digests; names. Pure. */
+#include "manifest/ciphers.h"
 #include "proxy/driver.h"
 #include "util/digest.h"
 #include "util/json.h"
@@ -121,6 +122,16 @@ static void add_answers(json_t *j, const struct proxy_service *s)
 	}
 }
 
+/* What differs from the defaults alone: fragments of before stay as they are. */
+static void put_settings(json_t *j, const struct config_tls_settings *s)
+{
+	if (s && (s->only_13 || s->hsts || s->ciphers.len > 0)) {
+		json_object_set_new(j, "tls_settings",
+			json_pack("{s:b, s:b, s:o}", "only_13", s->only_13, "hsts", s->hsts,
+				"ciphers", strings(&s->ciphers)));
+	}
+}
+
 char *proxy_shape(const struct proxy_driver *d, const struct proxy_service *s, long version)
 {
 	CLEANUP_JSON json_t *j = json_object();
@@ -134,6 +145,7 @@ char *proxy_shape(const struct proxy_driver *d, const struct proxy_service *s, l
 	json_object_set_new(j, "port", json_integer(s->app_port));
 	json_object_set_new(j, "tls", json_string(tls_names[s->tls]));
 	json_object_set_new(j, "certificate", text_or_null(s->certificate_digest));
+	put_settings(j, s->tls_settings);
 	json_object_set_new(j, "redirect", json_boolean(s->ssl_redirect));
 	json_object_set_new(j, "response", json_integer(s->response_timeout_ms));
 	json_object_set_new(j, "body", json_integer(s->max_request_body));
@@ -182,6 +194,7 @@ static json_t *header_json(const struct proxy_driver *d, const struct proxy_rend
 	json_object_set_new(j, "port", json_integer(s->app_port));
 	json_object_set_new(j, "tls", json_string(tls_names[s->tls]));
 	json_object_set_new(j, "certificate", text_or_null(s->certificate_digest));
+	put_settings(j, s->tls_settings);
 	json_object_set_new(j, "redirect", json_boolean(s->ssl_redirect));
 	json_object_set_new(j, "shape", json_string(shape));
 	return j;
@@ -227,6 +240,19 @@ static void read_strings(const json_t *a, struct strvec *out)
 	}
 }
 
+/* They go into files: only those that there are. */
+static void read_ciphers(const json_t *a, struct strvec *out)
+{
+	CLEANUP_STRVEC struct strvec all = {0};
+	read_strings(a, &all);
+	VEC_FOREACH (&all, i) {
+		const struct tls_cipher *c = tls_cipher_find(all.p[i]);
+		if (c) {
+			strvec_push(out, c->iana);
+		}
+	}
+}
+
 static bool digest_matches(const char *text, size_t len, const char *line2)
 {
 	char hex[DIGEST_HEX_SIZE];
@@ -261,6 +287,10 @@ static void read_header(struct proxy_state *st, const json_t *j)
 	st->tls = str_eq(tls, "auto")    ? CONFIG_TLS_AUTO
 		  : str_eq(tls, "given") ? CONFIG_TLS_GIVEN
 					 : CONFIG_TLS_NONE;
+	const json_t *settings = json_at(j, "tls_settings");
+	st->tls_settings.only_13 = json_bool_at(settings, "only_13", 0);
+	st->tls_settings.hsts = json_bool_at(settings, "hsts", 0);
+	read_ciphers(json_at(settings, "ciphers"), &st->tls_settings.ciphers);
 	for (size_t i = 0; i < 2; i++) {
 		const json_t *one = json_array_get(json_at(j, "slots"), i);
 		st->slots[i].replicas = (int)json_int_at(one, "replicas", 0);
@@ -297,6 +327,7 @@ void proxy_state_fini(struct proxy_state *st)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		free(*texts[i]);
 	}
+	strvec_fini(&st->tls_settings.ciphers);
 	strvec_fini(&st->hosts);
 	strvec_fini(&st->prefixes);
 	strvec_fini(&st->live);

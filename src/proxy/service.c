@@ -22,6 +22,7 @@ void proxy_service_init(
 		.strip_prefix = p->strip_path_prefix,
 		.app_port = p->app_port,
 		.tls = p->tls,
+		.tls_settings = &p->tls_settings,
 		.ssl_redirect = p->ssl_redirect,
 		.health_path = p->health.kind == CONFIG_HEALTH_HTTP ? p->health.path : NULL,
 		.response_timeout_ms = p->response_timeout_ms,

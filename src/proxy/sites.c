@@ -97,6 +97,18 @@ static bool has_prefix(const struct strvec *v, const char *prefix)
 	return false;
 }
 
+const struct config_tls_settings proxy_tls_defaults = {0};
+
+static bool same_settings(const struct config_tls_settings *a, const struct config_tls_settings *b)
+{
+	bool same =
+		a->only_13 == b->only_13 && a->hsts == b->hsts && a->ciphers.len == b->ciphers.len;
+	for (size_t i = 0; same && i < a->ciphers.len; i++) {
+		same = str_eq(a->ciphers.p[i], b->ciphers.p[i]);
+	}
+	return same;
+}
+
 static int conflict_on(const struct proxy_service *svc, const struct proxy_other *o,
 	const char *host, struct error *err)
 {
@@ -111,9 +123,12 @@ static int conflict_on(const struct proxy_service *svc, const struct proxy_other
 				shown, prefix, o->key);
 		}
 	}
-	if (o->state.tls != svc->tls || o->state.redirect != svc->ssl_redirect) {
+	if (o->state.tls != svc->tls || o->state.redirect != svc->ssl_redirect ||
+		!same_settings(&o->state.tls_settings,
+			svc->tls_settings ? svc->tls_settings : &proxy_tls_defaults)) {
 		return error_set(err, ERROR_MANIFEST,
-			"'%s' is shared with the service '%s', which has other 'ssl' settings",
+			"'%s' is shared with the service '%s', which has other 'ssl' or "
+			"'tls' settings",
 			shown, o->key);
 	}
 	return 0;
@@ -168,11 +183,12 @@ static void site_fini(struct proxy_site *s)
 static void site_init(struct proxy_site *s, const struct proxy *p, const struct proxy_service *svc,
 	const char *host)
 {
-	*s = (struct proxy_site){.host = host};
+	*s = (struct proxy_site){.host = host, .tls_settings = &proxy_tls_defaults};
 	VEC_FOREACH (&p->others, i) {
 		const struct proxy_state *o = &p->others.p[i].state;
 		if (has_host(&o->hosts, host)) {
 			s->tls = o->tls;
+			s->tls_settings = &o->tls_settings;
 			s->certificate_digest = o->certificate;
 			s->redirect = o->redirect;
 			add_claims(&s->claims, &o->prefixes, p->others.p[i].key, o->strip, false);
@@ -180,6 +196,7 @@ static void site_init(struct proxy_site *s, const struct proxy *p, const struct 
 	}
 	if (svc) {
 		s->tls = svc->tls;
+		s->tls_settings = svc->tls_settings ? svc->tls_settings : s->tls_settings;
 		s->certificate_digest = svc->certificate_digest;
 		s->redirect = svc->ssl_redirect;
 		add_claims(&s->claims, svc->prefixes, p->key, svc->strip_prefix, true);

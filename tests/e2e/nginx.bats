@@ -64,6 +64,8 @@ teardown() { proxy_teardown; }
 	renewed_certificate
 }
 
+@test "versions and ciphers of TLS, and HSTS, are as the manifest has them" { tls_settings; }
+
 @test "a configuration edited by hand is told, and mended by the next push" { edited_by_hand conf; }
 
 @test "a proxy container removed by hand is told, and comes back with the next push" { removed_by_hand; }

@@ -221,7 +221,7 @@ give_certificate() {
 	secrets_file "CERT=\"$(cat "$TLS/cert.pem")\"" "KEY=\"$(cat "${3:-$TLS/key.pem}")\""
 	manifest_edit 's|^  ssl: .*|  ssl: {certificate_pem: CERT, private_key_pem: KEY}|'
 }
-https() { curl -s -m 5 --cacert "$TLS/cert.pem" --resolve "$V:443:$H1_IP" "https://$V/"; }
+https() { curl -s -m 5 --cacert "$TLS/cert.pem" --resolve "$V:443:$H1_IP" "https://$V/" "$@"; }
 tls_client() { openssl s_client -connect "$H1_IP:443" -servername "$V" "$@" </dev/null 2>&1; }
 serial() { openssl x509 -noout -serial | cut -d= -f2; }
 
@@ -253,7 +253,7 @@ given_certificate() {
 	give_certificate 90
 	app_commit "With TLS"
 	deploy_ok push
-	assert_equal "$(https)" "version 1" https
+	assert_equal "$(https -f)" "version 1" https
 	curl -s -i -m 5 -H "Host: $V" "http://$H1_IP/a?b=c" >"$BATS_TEST_TMPDIR/redirect"
 	grep -E '^HTTP/1.1 30[1278]' "$BATS_TEST_TMPDIR/redirect"
 	grep -iE "^location: https://$V/a\\?b=c" "$BATS_TEST_TMPDIR/redirect"
@@ -263,7 +263,7 @@ given_certificate() {
 	assert_equal "$(grep -cv '^600 \|^400 ' "$BATS_TEST_TMPDIR/keys" || true)" 0 "keys that others may read"
 	app_commit "Version 2" version.txt="version 2"
 	deploy_ok push
-	assert_equal "$(https)" "version 2" https
+	assert_equal "$(https -f)" "version 2" https
 }
 
 # The same version with renewed secrets; what is wrong with a given one, and how long it is good.
@@ -285,7 +285,7 @@ renewed_certificate() {
 	load_stop
 	assert_no_failures
 	[[ $first != "$(serial <"$TLS/cert.pem")" ]]
-	assert_equal "$(https)" "version 1" https
+	assert_equal "$(https -f)" "version 1" https
 	assert_equal "$(docker_on h1 inspect -f '{{.Id}} {{.State.StartedAt}}' "deploy-proxy-$DRIVER")" "$before" \
 		"the proxy's container"
 	deploy_ok status
@@ -313,6 +313,37 @@ renewed_certificate() {
 	assert_stderr "CERT: the given certificate has expired on"
 	deploy_fails 5 check
 	assert_stdout "FAIL +h1: $V: the certificate has expired on"
+}
+
+# Which client gets in, and by which cipher; HSTS is told by HTTPS alone, and to errors too.
+tls_settings() {
+	local suite=ECDHE-ECDSA-AES256-GCM-SHA384
+	give_certificate 90
+	manifest_edit "s|^  ssl: .*|&\n  ssl_redirect: false\n  tls: {ciphers: [$suite], hsts: true}|"
+	app_commit "Ciphers"
+	deploy_ok push
+	tls_client -tls1_2 | grep "Cipher is $suite"
+	tls_client -tls1_2 -cipher 'ALL:!AES256' | grep "alert handshake failure"
+	tls_client -tls1_3 | grep "Cipher is TLS_"
+	tls_client -tls1_1 -cipher 'ALL:@SECLEVEL=0' | grep "alert protocol version"
+	https -D "$BATS_TEST_TMPDIR/headers" | grep "version 1"
+	assert_equal "$(grep -ci '^strict-transport-security: max-age=31536000.$' "$BATS_TEST_TMPDIR/headers")" 1 HSTS
+	deploy_ok app maintenance
+	https -D "$BATS_TEST_TMPDIR/headers" >/dev/null
+	grep '^HTTP.* 503' "$BATS_TEST_TMPDIR/headers"
+	assert_equal "$(grep -ci '^strict-transport-security: ' "$BATS_TEST_TMPDIR/headers")" 1 "HSTS of an error"
+	deploy_ok app live
+	curl -s -i -m 5 -H "Host: $V" "http://$H1_IP/" >"$BATS_TEST_TMPDIR/headers"
+	grep "version 1" "$BATS_TEST_TMPDIR/headers"
+	assert_equal "$(grep -ci '^strict' "$BATS_TEST_TMPDIR/headers" || true)" 0 "HSTS by HTTP"
+	# The same version, other settings.
+	manifest_edit 's|^  tls: .*|  tls: {min_version: "1.3"}|'
+	deploy_ok push
+	tls_client -tls1_3 | grep "Cipher is TLS_"
+	# Of nginx 1.22 a request is turned away, of others the handshake.
+	https --tls-max 1.2 -o /dev/null -w '%{http_code}' >"$BATS_TEST_TMPDIR/code" || true
+	grep -E '^(421|000)$' "$BATS_TEST_TMPDIR/code"
+	assert_equal "$(https --tlsv1.3)" "version 1" "by TLS 1.3"
 }
 
 edited_by_hand() {

@@ -79,6 +79,8 @@ static void render_all(const json_t *j, struct str *out)
 	struct strvec hosts = {0}, prefixes = {0};
 	struct strmap headers = {0};
 	struct config_rate_limits limits = {0};
+	struct config_tls_settings settings = {
+		.only_13 = json_bool_at(j, "only_13", 0), .hsts = json_bool_at(j, "hsts", 0)};
 	struct error err = {0};
 	struct proxy *p = xcalloc(1, sizeof(*p));
 	struct proxy_service s = {
@@ -90,6 +92,7 @@ static void render_all(const json_t *j, struct str *out)
 		.strip_prefix = json_bool_at(j, "strip", 0),
 		.app_port = (int)json_int_at(j, "port", 3000),
 		.tls = tls_of(j),
+		.tls_settings = &settings,
 		.certificate_digest = json_str_at(j, "certificate", NULL),
 		.ssl_redirect = json_bool_at(j, "redirect", 0),
 		.response_timeout_ms = (int)json_int_at(j, "response_timeout", 30000),
@@ -105,6 +108,7 @@ static void render_all(const json_t *j, struct str *out)
 	};
 	read_answers(j, &headers, &limits);
 	strings(j, "hosts", &hosts);
+	strings(j, "ciphers", &settings.ciphers);
 	strings(j, "prefixes", &prefixes);
 	strings(j, "live", &s.live);
 	strings(j, "draining", &s.draining);
@@ -136,6 +140,11 @@ static void render_all(const json_t *j, struct str *out)
 			proxy_state_parse(&st, files.p[i].text, strlen(files.p[i].text));
 			assert_int_equal(st.present, i == 0);
 			assert_false(st.edited);
+			if (st.present) {
+				assert_int_equal(st.tls_settings.only_13, settings.only_13);
+				assert_int_equal(st.tls_settings.hsts, settings.hsts);
+				assert_int_equal(st.tls_settings.ciphers.len, settings.ciphers.len);
+			}
 			proxy_state_fini(&st);
 		}
 		proxy_files_fini(&files);
@@ -148,6 +157,7 @@ static void render_all(const json_t *j, struct str *out)
 	strmap_fini(&headers);
 	vec_fini(&limits);
 	strvec_fini(&hosts);
+	strvec_fini(&settings.ciphers);
 	strvec_fini(&prefixes);
 	proxy_service_fini(&s);
 	proxy_close(p);
