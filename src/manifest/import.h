@@ -35,6 +35,8 @@ void import_env(struct importing *im, const char *service, const struct node *s,
 	const struct node *base, json_t *out);
 /* cmd, options, healthcheck, logging, stop_timeout; tells all keys that nobody takes. */
 void import_container(struct importing *im, const char *service, const struct node *s, json_t *out);
+/* `deploy.update_config` as `rollout`; an empty one when there is none. New reference. */
+json_t *import_rollout(struct importing *im, const char *service, const struct node *s);
 /* Named volumes and absolute paths; relative files as `files` where `places`. */
 void import_volumes(
 	struct importing *im, const char *service, const struct node *s, bool places, json_t *out);

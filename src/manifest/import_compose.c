@@ -581,6 +581,7 @@ static void write_manifest(
 	json_decref(env);
 	write_networks(im, out);
 	write_accessories(im, app, out);
+	section(im, out, "rollout", import_rollout(im, app->key->text, app->value));
 }
 
 int import_compose(const struct source *files, size_t n, const char *service, struct import *out,

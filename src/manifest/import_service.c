@@ -403,6 +403,46 @@ void import_container(struct importing *im, const char *service, const struct no
 	}
 }
 
+/* -- Rollout -- */
+
+json_t *import_rollout(struct importing *im, const char *service, const struct node *s)
+{
+	static const char *const as_it_is[] = {"failure_action", "max_failure_ratio"};
+	static const char *const durations[] = {"delay", "monitor"};
+	const struct node *update = node_get(node_get(s, "deploy"), "update_config");
+	const char *parallelism = get_text(update, "parallelism", "1");
+	json_t *o = json_object();
+
+	if (update == NULL || update->kind != NODE_MAP) {
+		return o;
+	}
+	if (str_eq(parallelism, "0")) {
+		import_comment(
+			im, "services.%s.deploy.update_config: all servers at once", service);
+		return o;
+	}
+	import_comment(
+		im, "services.%s.deploy.update_config: parallelism counts servers here", service);
+	put_text(o, "strategy", "rolling");
+	put_scalar(im, o, "parallelism", node_get(update, "parallelism"));
+	for (size_t i = 0; i < sizeof(durations) / sizeof(*durations); i++) {
+		const struct node *n = node_get(update, durations[i]);
+		if (n != NULL && n->kind == NODE_SCALAR && !node_is_null(n)) {
+			put_text(o, durations[i], duration(im, n));
+		}
+	}
+	for (size_t i = 0; i < sizeof(as_it_is) / sizeof(*as_it_is); i++) {
+		put_scalar(im, o, as_it_is[i], node_get(update, as_it_is[i]));
+	}
+	if (str_eq(get_text(update, "order", NULL), "stop-first")) {
+		import_comment(im,
+			"services.%s.deploy.update_config.order: the old containers serve until "
+			"the new ones are healthy",
+			service);
+	}
+	return o;
+}
+
 /* -- Volumes -- */
 
 /* "./config/my.cnf:/etc/my.cnf:ro": a file when its name there has a dot or it is read only. */
