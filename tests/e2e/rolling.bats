@@ -33,12 +33,12 @@ sick_on() { # HOST VERSION
 		exec app
 	END
 	chmod +x "$APP/start"
-	manifest_edit 's/    hosts: \(.*\)/    hosts: \1\n    cmd: \/app\/start/'
+	manifest_edit 's/    hosts: \[h1, h2, h3\]/&\n    cmd: \/app\/start/'
 	app_commit "Version $2, sick on $1" version.txt="version $2"
 }
 
 well() { # VERSION
-	manifest_edit '/cmd:/d'
+	manifest_edit '/cmd: .app.start/d'
 	app_commit "Version $1" start- version.txt="version $1"
 }
 
@@ -139,7 +139,7 @@ assert_one_each() { # every host runs one container of the service
 }
 
 @test "a failure that is borne leaves only that host behind" {
-	roll "monitor: 1, max_failure_ratio: 0.34"
+	roll "parallelism: 100%, monitor: 1, max_failure_ratio: 0.34"
 	sick_on h2 2
 	traffic_start "version 1" "version 2"
 	deploy_fails 8 push
@@ -147,13 +147,6 @@ assert_one_each() { # every host runs one container of the service
 	assert_stderr "release 2 is live on h1, h3 only: .*h2"
 	assert_serve 2 1 2
 	assert_one_each
-}
-
-@test "continue goes on whatever fails, in one batch too" {
-	roll "monitor: 0, parallelism: 100%, failure_action: continue"
-	sick_on h2 2
-	deploy_fails 8 push
-	assert_serve 2 1 2
 }
 
 @test "killed between two batches: the next command takes the first one back" {
@@ -169,4 +162,19 @@ assert_one_each() { # every host runs one container of the service
 	traffic_stop
 	assert_serve 1 1 1
 	assert_one_each
+}
+
+@test "roles without proxy change with their host, and go back with it" {
+	manifest_edit '/^proxy:/i\  clock:\n    hosts: [h1]\n    cmd: sh -c "exec sleep 1000"\n    order: stop-first\n    stop_timeout: 1'
+	manifest_edit '/^proxy:/i\  worker:\n    hosts: [h1]\n    cmd: sh -c "exec sleep 1000"\n    stop_timeout: 1'
+	manifest_add "readiness_delay: 1"
+	deploy_ok push
+	local before
+	before=$(docker_on h1 ps -q --no-trunc --filter "name=^$SERVICE-" | sort)
+	manifest_add "deploy_timeout: 2" "rollout: {strategy: rolling, monitor: 1}"
+	sick_on h2 2
+	deploy_fails 6 push
+	assert_stderr "h1 .*stopping $SERVICE-clock"
+	assert_equal "$(docker_on h1 ps -q --no-trunc --filter "name=^$SERVICE-" | sort)" "$before" "containers of h1"
+	assert_serve 1 1 1
 }
