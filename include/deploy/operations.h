@@ -131,4 +131,8 @@ ERROR_CHECKED int operation_remove(struct deployment *d, struct error *err);
 
 /* Preflight: every reason why a push would fail, with its mend; a host that is not reached is one.
  * -1 with ERROR_REMOTE when there is any. */
-ERROR_CHECKED int operation_check(struct deployment *d, struct error *err);
+struct check_options {
+	bool notify; /* those of `notify:` are told of what is not well */
+};
+ERROR_CHECKED int operation_check(
+	struct deployment *d, const struct check_options *options, struct error *err);

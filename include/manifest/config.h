@@ -167,6 +167,7 @@ enum config_notify_kind { CONFIG_NOTIFY_WEBHOOK, CONFIG_NOTIFY_SLACK, CONFIG_NOT
 #define CONFIG_NOTIFY_SUCCESS  (1u << 0)
 #define CONFIG_NOTIFY_FAILURE  (1u << 1)
 #define CONFIG_NOTIFY_ROLLBACK (1u << 2)
+#define CONFIG_NOTIFY_CHECK    (1u << 3) /* `check --notify` found something */
 
 /* An entry of `notify:`. */
 struct config_notify {

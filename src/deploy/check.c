@@ -367,10 +367,41 @@ static void check_servers(struct deployment *d, struct findings *f)
 	free(c.skip);
 }
 
-int operation_check(struct deployment *d, struct error *err)
+/* All that is not well; nobody is told that all is. */
+static void notify(struct deployment *d, const struct findings *f, size_t failed)
+{
+	json_t *list = json_array();
+	CLEANUP_STR struct str lines = STR_INIT(STR_MAX_FILE);
+	VEC_FOREACH (&f->list, i) {
+		const struct finding *one = &f->list.p[i];
+		CLEANUP_FREE char *what = ui_scrub(d->ui, one->what);
+		if (one->level == CHECK_OK) {
+			continue;
+		}
+		str_addf(&lines, "\n%s %s%s%s%s%s", level_names[one->level],
+			one->host ? one->host : "", one->host ? ": " : "", what,
+			one->mend ? "; mend: " : "", one->mend ? one->mend : "");
+		json_array_append_new(
+			list, json_pack("{s:s?, s:s, s:s, s:s?}", "host", one->host, "level",
+				      level_words[one->level], "what", what, "mend", one->mend));
+	}
+	size_t n = json_array_size(list), warned = n - failed;
+	if (n == 0) {
+		json_decref(list);
+		return;
+	}
+	CLEANUP_FREE char *text = xasprintf("%zu to mend, %zu warning%s%s", failed, warned,
+		warned == 1 ? "" : "s", str_c(&lines));
+	notify_check(d, text, list);
+}
+
+int operation_check(struct deployment *d, const struct check_options *options, struct error *err)
 {
 	struct findings f = {.lock = PTHREAD_MUTEX_INITIALIZER};
 	struct error secrets = {0};
+	if (options->notify && notify_check_wanted(d, err) < 0) {
+		return -1;
+	}
 	deployment_add_accessories(d);
 	if (deployment_load_secrets(d, SECRETS_ALL, &secrets) < 0) {
 		found_error(&f, NULL, &secrets);
@@ -384,6 +415,9 @@ int operation_check(struct deployment *d, struct error *err)
 		check_domain(d, &f, d->config->proxy.hosts.p[i]);
 	}
 	size_t failed = show(d, &f);
+	if (options->notify) {
+		notify(d, &f, failed);
+	}
 	VEC_FOREACH (&f.list, i) {
 		free(f.list.p[i].host);
 		free(f.list.p[i].what);

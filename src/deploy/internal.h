@@ -179,6 +179,11 @@ void secrets_changes(struct deployment *d, struct strvec *notes);
  * about.  In a shield (after Ctrl-C) it takes 3 s at most. */
 void notify_release(struct deployment *d, const struct release *release, const struct error *why);
 
+/* ERROR_MANIFEST when nobody is told of what check finds. */
+ERROR_CHECKED int notify_check_wanted(const struct deployment *d, struct error *err);
+/* Tells of findings: `text`, of some lines, and the same as a list, which is taken (scrubbed). */
+void notify_check(struct deployment *d, const char *text, json_t *findings);
+
 /* -- observe.c -- */
 
 /* Looks at one connected target; in about two round trips.  `lock`: takes the service's lock in the

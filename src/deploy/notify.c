@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* notify: tells of a release by webhook, Slack's or e-mail.  Failing is only warned about. */
+/* notify: tells of a release, or of what check found, by webhook, Slack's or e-mail.  Failing is
+ * only warned about. */
 #include "internal.h"
 
 #include "util/cancel.h"
@@ -19,11 +20,9 @@
 
 struct news {
 	struct deployment *d;
-	const struct release *release;
-	const struct error *why; /* NULL: it is live */
-	unsigned event;          /* CONFIG_NOTIFY_* */
-	char *text;              /* one line for people; scrubbed, as is the next */
-	char *reason;            /* or NULL */
+	unsigned event;   /* CONFIG_NOTIFY_* */
+	const char *text; /* for people, its first line the subject of a mail; scrubbed, as is: */
+	const json_t *details;
 	long timeout_ms;
 };
 
@@ -31,44 +30,8 @@ static const char *event_name(unsigned event)
 {
 	return event == CONFIG_NOTIFY_FAILURE    ? "failure"
 	       : event == CONFIG_NOTIFY_ROLLBACK ? "rollback"
+	       : event == CONFIG_NOTIFY_CHECK    ? "check"
 						 : "success";
-}
-
-/* "shop (staging): version 1a2b3c is live on 2 hosts (release 7), by ann@example.com" */
-static char *headline(const struct news *n)
-{
-	const struct config *c = n->d->config;
-	const struct release *r = n->release;
-	CLEANUP_FREE char *service = c->destination
-					     ? xasprintf("%s (%s)", c->service, c->destination)
-					     : xstrdup(c->service);
-	if (n->why) {
-		return xasprintf("%s: %s of version %s failed: %s%s%s, by %s", service, r->command,
-			r->version, n->why->host[0] ? n->why->host : "",
-			n->why->host[0] ? ": " : "", n->why->text, r->performer);
-	}
-	return xasprintf("%s: %sversion %s is live on %zu host%s (release %ld), by %s", service,
-		n->event == CONFIG_NOTIFY_ROLLBACK ? "rolled back: " : "", r->version, r->hosts.len,
-		r->hosts.len == 1 ? "" : "s", r->number, r->performer);
-}
-
-static json_t *details(const struct news *n)
-{
-	const struct config *c = n->d->config;
-	const struct release *r = n->release;
-	json_t *hosts = json_array();
-	for (size_t i = 0; i < r->hosts.len; i++) {
-		json_array_append_new(hosts, json_string(r->hosts.p[i].key));
-	}
-	return json_pack(
-		"{s:s, s:s, s:s, s:s*, s:s, s:I, s:s*, s:s*, s:s, s:s, s:I, s:I, s:o, s:s*, "
-		"s:s*}",
-		"event", event_name(n->event), "text", n->text, "service", c->service,
-		"destination", c->destination, "version", r->version, "release",
-		(json_int_t)r->number, "commit", r->commit, "subject", r->subject, "command",
-		r->command, "performer", r->performer, "replaced", (json_int_t)r->replaced,
-		"duration_ms", (json_int_t)(clock_mono_ms() - n->d->begun_ms), "hosts", hosts,
-		"reason", n->reason, "host", n->why && n->why->host[0] ? n->why->host : NULL);
 }
 
 static const char *reveal(const struct news *n, const char *name)
@@ -100,8 +63,8 @@ static CURL *open_curl(const struct news *n, const char *url)
 static int post(
 	const struct news *n, const struct config_notify *to, const char *url, struct error *err)
 {
-	json_t *j =
-		to->kind == CONFIG_NOTIFY_SLACK ? json_pack("{s:s}", "text", n->text) : details(n);
+	json_t *j = to->kind == CONFIG_NOTIFY_SLACK ? json_pack("{s:s}", "text", n->text)
+						    : json_deep_copy(n->details);
 	CLEANUP_FREE char *body = json_dumps(j, JSON_COMPACT);
 	const char *key = reveal(n, to->sign_secret);
 	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
@@ -172,7 +135,7 @@ static void write_mail(
 	char when[64], id[33];
 	time_t now = time(NULL);
 	struct tm tm;
-	json_t *j = details(n);
+	json_t *j = json_deep_copy(n->details);
 	CLEANUP_FREE char *text = json_dumps(j, JSON_INDENT(2));
 	CLEANUP_FREE char *body = NULL;
 
@@ -272,32 +235,115 @@ static void start_curl(void)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-void notify_release(struct deployment *d, const struct release *release, const struct error *why)
+/* Takes `details`; `text` is in them, too. */
+static void tell_all(struct deployment *d, unsigned event, const char *text, json_t *details)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct news n = {
+		.d = d,
+		.event = event,
+		.text = text,
+		.details = details,
+		.timeout_ms = cancel_shielded() ? HURRY_MS : TIMEOUT_MS,
+	};
+	struct error err = {0};
+	/* A rollback needs no secret of the application, but these. */
+	if (deployment_load_secrets(d, SECRETS_NOTIFY, &err) < 0) {
+		ui_warn(d->ui, NULL, "notify: %s", err.text);
+	}
+	pthread_once(&once, start_curl);
+	pool_run(d->config->notify.len, d->config->notify.len, tell, &n);
+	json_decref(details);
+}
+
+/* -- A release -- */
+
+struct told {
+	struct deployment *d;
+	const struct release *release;
+	const struct error *why; /* NULL: it is live */
+	unsigned event;
+};
+
+/* "shop (staging): version 1a2b3c is live on 2 hosts (release 7), by ann@example.com" */
+static char *headline(const struct told *n)
+{
+	const struct config *c = n->d->config;
+	const struct release *r = n->release;
+	CLEANUP_FREE char *service = c->destination
+					     ? xasprintf("%s (%s)", c->service, c->destination)
+					     : xstrdup(c->service);
+	if (n->why) {
+		return xasprintf("%s: %s of version %s failed: %s%s%s, by %s", service, r->command,
+			r->version, n->why->host[0] ? n->why->host : "",
+			n->why->host[0] ? ": " : "", n->why->text, r->performer);
+	}
+	return xasprintf("%s: %sversion %s is live on %zu host%s (release %ld), by %s", service,
+		n->event == CONFIG_NOTIFY_ROLLBACK ? "rolled back: " : "", r->version, r->hosts.len,
+		r->hosts.len == 1 ? "" : "s", r->number, r->performer);
+}
+
+static json_t *details(const struct told *n, const char *text, const char *reason)
+{
+	const struct config *c = n->d->config;
+	const struct release *r = n->release;
+	json_t *hosts = json_array();
+	for (size_t i = 0; i < r->hosts.len; i++) {
+		json_array_append_new(hosts, json_string(r->hosts.p[i].key));
+	}
+	return json_pack(
+		"{s:s, s:s, s:s, s:s*, s:s, s:I, s:s*, s:s*, s:s, s:s, s:I, s:I, s:o, s:s*, "
+		"s:s*}",
+		"event", event_name(n->event), "text", text, "service", c->service, "destination",
+		c->destination, "version", r->version, "release", (json_int_t)r->number, "commit",
+		r->commit, "subject", r->subject, "command", r->command, "performer", r->performer,
+		"replaced", (json_int_t)r->replaced, "duration_ms",
+		(json_int_t)(clock_mono_ms() - n->d->begun_ms), "hosts", hosts, "reason", reason,
+		"host", n->why && n->why->host[0] ? n->why->host : NULL);
+}
+
+void notify_release(struct deployment *d, const struct release *release, const struct error *why)
+{
+	struct told n = {
 		.d = d,
 		.release = release,
 		.why = why,
 		.event = why                                ? CONFIG_NOTIFY_FAILURE
 			 : release->runs != release->number ? CONFIG_NOTIFY_ROLLBACK
 							    : CONFIG_NOTIFY_SUCCESS,
-		.timeout_ms = cancel_shielded() ? HURRY_MS : TIMEOUT_MS,
 	};
-	struct error err = {0};
-
 	if (d->config->notify.len == 0) {
 		return;
 	}
-	/* A rollback needs no secret of the application, but these. */
-	if (deployment_load_secrets(d, SECRETS_NOTIFY, &err) < 0) {
-		ui_warn(d->ui, NULL, "notify: %s", err.text);
+	CLEANUP_FREE char *plain = headline(&n);
+	CLEANUP_FREE char *text = ui_scrub(d->ui, plain);
+	CLEANUP_FREE char *reason = why ? ui_scrub(d->ui, why->text) : NULL;
+	tell_all(d, n.event, text, details(&n, text, reason));
+}
+
+/* -- What check found -- */
+
+int notify_check_wanted(const struct deployment *d, struct error *err)
+{
+	bool any = false;
+	VEC_FOREACH (&d->config->notify, i) {
+		any = any || (d->config->notify.p[i].on & CONFIG_NOTIFY_CHECK);
 	}
-	CLEANUP_FREE char *text = headline(&n);
-	n.text = ui_scrub(d->ui, text);
-	n.reason = why ? ui_scrub(d->ui, why->text) : NULL;
-	pthread_once(&once, start_curl);
-	pool_run(d->config->notify.len, d->config->notify.len, tell, &n);
-	free(n.text);
-	free(n.reason);
+	if (any) {
+		return 0;
+	}
+	error_set(err, ERROR_MANIFEST,
+		"--notify: no entry of 'notify' is told of what 'check' finds");
+	return error_hint(err, "notify: [{email: ops@example.com, on: [check]}]");
+}
+
+void notify_check(struct deployment *d, const char *text, json_t *findings)
+{
+	CLEANUP_FREE char *key = names_service_key(d->config);
+	CLEANUP_FREE char *plain = xasprintf("%s: check: %s", key, text);
+	CLEANUP_FREE char *scrubbed = ui_scrub(d->ui, plain);
+	tell_all(d, CONFIG_NOTIFY_CHECK, scrubbed,
+		json_pack("{s:s, s:s, s:s, s:s*, s:s, s:o}", "event", "check", "text", scrubbed,
+			"service", d->config->service, "destination", d->config->destination,
+			"performer", d->performer ? d->performer : "", "findings", findings));
 }

@@ -61,7 +61,7 @@ static unsigned notify_events(struct build *b, const struct node *n)
 		const char *word;
 		unsigned bit;
 	} events[] = {{"success", CONFIG_NOTIFY_SUCCESS}, {"failure", CONFIG_NOTIFY_FAILURE},
-		{"rollback", CONFIG_NOTIFY_ROLLBACK}};
+		{"rollback", CONFIG_NOTIFY_ROLLBACK}, {"check", CONFIG_NOTIFY_CHECK}};
 	struct strvec on = {0};
 	unsigned bits = 0;
 

@@ -156,6 +156,9 @@ static json_t *notify_json(const struct config_notify *n)
 	if ((n->on & CONFIG_NOTIFY_ROLLBACK) != 0) {
 		json_array_append_new(on, json_string("rollback"));
 	}
+	if (n->on & CONFIG_NOTIFY_CHECK) {
+		json_array_append_new(on, json_string("check"));
+	}
 	put_new(o, "on", on);
 	return o;
 }

@@ -523,7 +523,7 @@ static const struct schema url_or_secret = {
 	.scalar = SCHEMA_TEXT, .format = &f_url, .items = &secret};
 static const struct schema emails = {
 	.scalar = SCHEMA_TEXT, .format = &f_email, .items = &email, .unique = true};
-WORDS(notify_event, "success", "failure", "rollback");
+WORDS(notify_event, "success", "failure", "rollback", "check");
 SET(notify_events, notify_event);
 WORDS(smtp_tls, "starttls", "tls", "none");
 static const struct schema_key notify_keys[] = {
@@ -536,7 +536,7 @@ static const struct schema_key notify_keys[] = {
 	KEY("tls", &smtp_tls, "starttls", "tls, starttls or none; none only for this machine."),
 	KEY("username", &word, NULL, "Login of the mail server."),
 	KEY("password", &one_secret, NULL, "Secret with its password."),
-	KEY("on", &notify_events, "all", "success, failure, rollback."),
+	KEY("on", &notify_events, "all", "success, failure, rollback, check."),
 	END,
 };
 MAP(notification, notify_keys);

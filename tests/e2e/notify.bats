@@ -121,3 +121,32 @@ body_with() { grep -lE -- "$1" "$GOT"/*.body | head -1; }
 	assert_stderr "notify \(deploy.yml:[0-9]+, email\): "
 	assert_serves "version 1" "http://$H1_IP/" "$VHOST"
 }
+
+@test "check --notify tells what is wrong, to those who asked, and nothing when all is well" {
+	deploy_fails 3 check --notify
+	assert_stderr "no entry of 'notify'"
+	notify "{webhook: \"http://127.0.0.1:$HTTP_PORT/hook\", secret: [HOOK_KEY]}" \
+		"{slack: [SLACK_URL], on: [failure]}" \
+		"{email: ops@example.test, smtp: \"127.0.0.1:$SMTP_PORT\", on: [check]}"
+	# A name that leads to the host: what is well in all else.
+	manifest_edit "s|^  host: .*|  host: localhost|"
+	app_commit "Well"
+	deploy_ok check --notify
+	refute_stdout "^(warning|FAIL)"
+	! compgen -G "$GOT/*.body" || fail "told of nothing: $(cat "$GOT"/*.body)"
+
+	manifest_edit "s|^  host: .*|  host: nowhere.invalid|"
+	app_commit "A name without an address"
+	deploy_ok check --notify
+	assert_equal "$(jq -r '[.event, .service, .findings[0].level] | join(" ")' "$GOT/1.body")" \
+		"check $SERVICE warning" "what the webhook got"
+	assert_equal "$(jq -r '.text | split("\n")[0]' "$GOT/1.body")" "$SERVICE: check: 0 to mend, 1 warning" text
+	jq -r '.findings[0].what' "$GOT/1.body" | grep "'nowhere.invalid' has no address"
+	[[ ! -e $GOT/2.body ]] || fail "Slack was told, which did not ask"
+	grep -r "^Subject: $SERVICE: check: 0 to mend, 1 warning" "$GOT/mail"
+
+	testbed kill-sshd h1
+	deploy_fails 5 check --notify
+	assert_equal "$(jq -r '.findings | map(select(.level == "fail"))[0].host' "$GOT/2.body")" h1 host
+	testbed start-sshd h1
+}
