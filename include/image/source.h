@@ -10,6 +10,7 @@
 #pragma once
 
 #include "util/error.h"
+#include "util/str.h"
 #include "util/vec.h"
 
 #include <stdbool.h>
@@ -57,6 +58,10 @@ ERROR_CHECKED int source_branch_head(
  * below `dir`, which is there. */
 ERROR_CHECKED int source_extract(struct git_source *s, const char *commit,
 	const char *const *patterns, const char *dir, struct error *err);
+
+/* A file of a commit, by its path in the repository, appended to `out`: 1, or 0 where there is
+ * none, or one that is too large for `out`. */
+int source_read(struct git_source *s, const char *commit, const char *path, struct str *out);
 
 /*
  * What `name` (branch, tag, full or short commit; NULL: HEAD) means.  ERROR_USAGE with err->sys

@@ -22,6 +22,7 @@
 #define PROXY_RUN          "/run/deploy"           /* its run/: sockets */
 #define PROXY_LOG          "/var/log/deploy"       /* its log/ */
 #define PROXY_VAR          "/var/lib/deploy"       /* its data/ */
+#define PROXY_PAGES        PROXY_ETC "/pages"      /* <sid>/502.html: a service's own */
 #define PROXY_PROBE_HOST   "probe.deploy.internal" /* on the probe socket: any container by name */
 #define PROXY_ID_HOST      "id.deploy.internal"    /* <service id>.<this>: the id that runs */
 #define PROXY_HEADER       "X-Deploy-Upstream"     /* on the probe socket only */

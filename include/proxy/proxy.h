@@ -213,3 +213,11 @@ void proxy_counts_fini(struct proxy_counts *c);
 
 /* Takes the service off the proxy: fragment, certificates, logs. Not there is success. */
 ERROR_CHECKED int proxy_remove_service(struct proxy *p, struct error *err);
+
+/* -- pages.c -- */
+
+/* The service's own pages for errors of the proxy: status ("502") -> HTML.  Read when they are
+ * shown, with own_pages; the others that it had are removed. */
+ERROR_CHECKED int proxy_pages_write(struct proxy *p, const struct strmap *pages, struct error *err);
+/* The statuses that pages are for; NULL at the end. */
+extern const char *const proxy_page_statuses[];

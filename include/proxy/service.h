@@ -25,6 +25,8 @@ struct proxy_slot {
 	int port;
 };
 
+#define PROXY_PAGE_MAX ((size_t)256 << 10) /* bytes */
+
 struct proxy_service {
 	const char *service;
 	const char *destination; /* or NULL */
@@ -48,6 +50,7 @@ struct proxy_service {
 	const struct strmap *response_headers; /* judged by the manifest; or NULL */
 	bool compress;
 	const struct config_rate_limits *rate_limits; /* nginx; or NULL */
+	bool own_pages;                               /* for its errors: proxy_pages_write() */
 	bool forward_headers; /* trust X-Forwarded-* of the client (a load balancer in front) */
 
 	struct strvec live; /* container names that get the traffic; owned: proxy_service_fini() */

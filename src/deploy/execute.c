@@ -47,6 +47,7 @@ void run_fini(struct run *r)
 		free(r->targets[i].pulled);
 	}
 	free(r->targets);
+	strmap_fini(&r->pages);
 	release_fini(&r->release);
 	image_source_free(r->image);
 }
@@ -724,6 +725,7 @@ int run_execute(struct run *r, struct error *err)
 {
 	struct deployment *d = r->d;
 	bool rolling = r->plan->batches > 0;
+	error_pages_read(r);
 	if (prepare(r, err) < 0 || (rolling ? rolling_move(r, err) : move_all(r, err)) < 0 ||
 		record_live(r, err) < 0) {
 		undo(r, err);

@@ -42,6 +42,7 @@ struct run {
 	const struct plan *plan;
 	const struct plan_hosts *hosts;
 	struct release release;           /* that is being made */
+	struct strmap pages;              /* error_pages.c: status -> HTML */
 	struct image_source *image;       /* NULL: rollback, or the registry has it */
 	const struct registry_auth *auth; /* borrowed; NULL: rollback */
 	enum image_strategy strategy;
@@ -53,6 +54,11 @@ struct run {
 	const char *phase;      /* that is being told, or NULL */
 	int64_t phase_begun_ms;
 };
+
+/* -- error_pages.c -- */
+
+/* Reads them into r->pages, where the manifest has error_pages_path. */
+void error_pages_read(struct run *r);
 
 /* -- execute.c -- */
 

@@ -60,7 +60,9 @@ int traffic_prepare(struct run *r, struct target *t, struct error *err)
 	}
 	strvec_fini(&rt->service.live);
 	strvec_copy(&rt->service.live, &s->names);
-	if (proxy_stage(t->seen.proxy, &rt->service, err) < 0) {
+	if ((r->d->config->error_pages_path &&
+		    proxy_pages_write(t->seen.proxy, &r->pages, err) < 0) ||
+		proxy_stage(t->seen.proxy, &rt->service, err) < 0) {
 		return -1;
 	}
 	proxy_ready(t->seen.proxy);

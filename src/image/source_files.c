@@ -69,3 +69,23 @@ int source_extract(struct git_source *s, const char *commit, const char *const *
 	}
 	return 0;
 }
+
+int source_read(struct git_source *s, const char *commit, const char *path, struct str *out)
+{
+	CLEANUP_FREE char *spec = xasprintf("%s:%s", commit, path);
+	git_object *object = NULL;
+	int found = 0;
+
+	if (git_revparse_single(&object, s->repo, spec) == 0 &&
+		git_object_type(object) == GIT_OBJECT_BLOB) {
+		const git_blob *blob = (const git_blob *)object;
+		git_object_size_t size = git_blob_rawsize(blob);
+
+		if (size > 0 && size < out->max - out->len) {
+			str_addn(out, git_blob_rawcontent(blob), (size_t)size);
+			found = 1;
+		}
+	}
+	git_object_free(object);
+	return found;
+}

@@ -15,7 +15,6 @@ static const struct {
 	{"accessories.*.proxy", NULL, "accessories behind the proxy are"},
 	{"proxy.driver", "traefik", "the traefik driver is"},
 	{"proxy.logging", NULL, "further headers in the access log are"},
-	{"error_pages_path", NULL, "error pages of one's own are"},
 	{"rollout.strategy", "canary", "strategy 'canary' is"},
 };
 

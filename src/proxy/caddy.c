@@ -110,11 +110,21 @@ static void caddy_main(const struct proxy_main *m, struct str *out)
 		     "\t\t\t\tresp_headers delete\n\t\t\t}\n\t\t}\n\t}\n"
 		     "\thandle_errors {\n"
 		     "\t\t@bad expression {http.error.status_code} in [502, 503, 504]\n"
-		     "\t\thandle @bad {\n");
-	add_page(out, "\t\t\t", "This site is not answering",
+		     "\t\thandle @bad {\n"
+		     "\t\t\t@own file {\n\t\t\t\troot " PROXY_PAGES "/{http.vars.deploy_pages}\n"
+		     "\t\t\t\ttry_files /{http.error.status_code}.html\n\t\t\t}\n"
+		     "\t\t\thandle @own {\n\t\t\t\troute {\n"
+		     "\t\t\t\t\theader Cache-Control no-store\n"
+		     "\t\t\t\t\troot * " PROXY_PAGES "/{http.vars.deploy_pages}\n"
+		     "\t\t\t\t\trewrite * /{http.error.status_code}.html\n"
+		     "\t\t\t\t\tmethod GET\n"
+		     "\t\t\t\t\tfile_server {\n"
+		     "\t\t\t\t\t\tstatus {http.error.status_code}\n"
+		     "\t\t\t\t\t}\n\t\t\t\t}\n\t\t\t}\n\t\t\thandle {\n");
+	add_page(out, "\t\t\t\t", "This site is not answering",
 		"The application behind it could not be reached. Please try again in a moment.",
 		"{http.error.status_code}");
-	str_add(out, "\t\t}\n\t}\n}\n");
+	str_add(out, "\t\t\t}\n\t\t}\n\t}\n}\n");
 	add_includes(m, out);
 	str_addf(out,
 		"http://" PROXY_PROBE_HOST " {\n\tbind unix/" PROXY_RUN "/probe.sock\n"
@@ -228,6 +238,9 @@ static void caddy_service(const struct proxy_render *r, struct str *out)
 		"\t\t@unnamed not header X-Request-Id *\n"
 		"\t\trequest_header @unnamed X-Request-Id {http.request.uuid}\n",
 		r->sid, r->sid, r->sid, r->key);
+	if (s->own_pages) {
+		str_addf(out, "\t\tvars deploy_pages %s\n", r->sid);
+	}
 	if (s->max_request_body > 0) {
 		str_addf(out, "\t\trequest_body {\n\t\t\tmax_size %lldB\n\t\t}\n",
 			(long long)s->max_request_body);

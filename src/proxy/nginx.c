@@ -285,6 +285,7 @@ static void nginx_location(const struct proxy_render *r, struct str *out)
 		"if ($deploy_away_%s) {\n\treturn 503 $deploy_page_%s;\n}\n",
 		r->key, r->sid, r->sid, r->sid);
 	add_answers(r, out);
+	str_addf(out, "set $deploy_pages '%s';\n", s->own_pages ? r->sid : "");
 	add_proxy_headers(out, "");
 	str_addf(out,
 		"proxy_set_header Host $http_host;\nproxy_set_header X-Forwarded-For %s;\n"
@@ -374,8 +375,16 @@ static void add_server(const struct proxy_render *r, const struct proxy_site *si
 	if (str_starts(listen, "unix:")) {
 		str_add(out, "\taccess_log off;\n");
 	}
-	str_add(out, "\terror_page 502 @deploy_502;\n\terror_page 504 @deploy_504;\n");
 	for (int code = 502; code <= 504; code += 2) {
+		/* By a URI, which makes a GET of any request: files are given to no other. */
+		str_addf(out,
+			"\terror_page %d /.deploy-error/%d;\n"
+			"\tlocation = /.deploy-error/%d {\n\t\tinternal;\n\t\troot " PROXY_PAGES
+			";\n"
+			"\t\ttypes {\n\t\t}\n\t\tdefault_type \"text/html; charset=utf-8\";\n"
+			"\t\tadd_header Cache-Control no-store always;\n"
+			"\t\ttry_files /$deploy_pages/%d.html @deploy_%d;\n\t}\n",
+			code, code, code, code, code);
 		str_addf(out,
 			"\tlocation @deploy_%d {\n\t\tdefault_type \"text/html; charset=utf-8\";\n"
 			"\t\tadd_header Cache-Control no-store always;\n%s"

@@ -152,6 +152,9 @@ char *proxy_shape(const struct proxy_driver *d, const struct proxy_service *s, l
 	json_object_set_new(j, "buffer_in", json_boolean(s->buffer_requests));
 	json_object_set_new(j, "buffer_out", json_boolean(s->buffer_responses));
 	json_object_set_new(j, "forward", json_boolean(s->forward_headers));
+	if (s->own_pages) {
+		json_object_set_new(j, "pages", json_true());
+	}
 	add_answers(j, s);
 	CLEANUP_FREE char *text = json_text(j);
 	digest_sha256_hex(text, strlen(text), hex);

@@ -32,6 +32,7 @@ void proxy_service_init(
 		.response_headers = &p->response_headers,
 		.compress = p->compress,
 		.rate_limits = &p->rate_limits,
+		.own_pages = c->error_pages_path != NULL,
 		.forward_headers = p->forward_headers,
 	};
 }

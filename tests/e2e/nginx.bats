@@ -70,6 +70,8 @@ teardown() { proxy_teardown; }
 
 @test "a proxy container removed by hand is told, and comes back with the next push" { removed_by_hand; }
 
+@test "its own errors are shown by pages of the commit" { own_error_pages; }
+
 @test "a reboot of the proxy under load" { reboot_under_load; }
 
 @test "proxy logs, details, config, reboot, remove and boot" { proxy_commands; }

@@ -428,3 +428,30 @@ power_cut_and_on() {
 	deploy_ok status
 	refute_stdout 'drift|by hand|not running'
 }
+
+# The containers of the service end, and nobody answers: what users see.
+nobody_answers() {
+	docker_on h1 ps -q --filter "name=^$S-web" | xargs docker -H "$(testbed docker-host h1)" stop -t 1 >/dev/null
+	error_page
+}
+# error_page CURL-OPTION...: its text and status (nginx: 504 while it knows the old address).
+error_page() { curl -s -m 30 -w ' %{http_code}' "$@" -H "Host: $V" "http://$H1_IP/" | tr -d '\n'; }
+
+# The commit's pages, not those of the work tree; for every method; and the built-in one without.
+own_error_pages() {
+	manifest_add "error_pages_path: pages"
+	mkdir "$APP/pages"
+	app_commit "Pages" pages/5xx.html="<p>ours</p>" pages/500.html="<p>the application's</p>"
+	echo "not committed" | tee "$APP/pages/502.html" >"$APP/pages/504.html"
+	deploy_ok push
+	[[ $(nobody_answers) =~ ^"<p>ours</p> "50[24]$ ]]
+	[[ $(error_page -X POST -d x=1) =~ ^"<p>ours</p> "50[24]$ ]]
+	rm "$APP"/pages/50[24].html
+	app_commit "Another" pages/502.html="<p>another</p>" pages/504.html="<p>another</p>"
+	deploy_ok push
+	[[ $(nobody_answers) =~ ^"<p>another</p> "50[24]$ ]]
+	manifest_edit '/^error_pages_path/d'
+	app_commit "None"
+	deploy_ok push
+	[[ $(nobody_answers) =~ "This site is not answering" ]]
+}
