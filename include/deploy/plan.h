@@ -188,5 +188,6 @@ void plan_serving(const struct history *history, const struct plan_host *h,
 	const struct config_role *role, long runs, struct strvec *names);
 
 /* As `deploy plan` prints it. */
+void plan_step_text(const struct plan_step *s, struct str *out); /* without its host */
 void plan_text(const struct plan *p, const struct plan_hosts *hosts, struct str *out);
 json_t *plan_json(const struct plan *p, const struct plan_hosts *hosts);

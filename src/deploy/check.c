@@ -8,6 +8,7 @@
 #include "deploy/operations.h"
 #include "disk.h"
 #include "internal.h"
+#include "state.h"
 
 #include "ssh/exec.h"
 #include "util/clock.h"
@@ -153,10 +154,15 @@ static bool listens(const struct str *table, int port)
 	return false;
 }
 
+static bool proxy_runs(const struct target *t)
+{
+	return t->seen.proxy_there && t->seen.proxy_container.running;
+}
+
 static void check_ports(struct deployment *d, struct target *t, struct findings *f)
 {
 	const struct config_proxy *proxy = &d->config->proxy;
-	if (!target_proxied(d, t) || (t->seen.proxy_there && t->seen.proxy_container.running)) {
+	if (!target_proxied(d, t) || proxy_runs(t)) {
 		return;
 	}
 	struct error ignored = {0};
@@ -346,13 +352,48 @@ static size_t show(struct deployment *d, struct findings *f)
 	return failed;
 }
 
+/* A first push has to make all of it. */
+static void check_drift(struct deployment *d, struct findings *f)
+{
+	struct plan_hosts hosts = {0};
+	struct plan drift;
+	struct error err = {0};
+	if (!history_live(&d->history)) {
+		return;
+	}
+	if (state_drift(d, &drift, &hosts, &err) < 0) {
+		found_error(f, NULL, &err);
+	}
+	VEC_FOREACH (&drift.notes, i) {
+		found(f, CHECK_WARN, NULL, NULL, "%s", drift.notes.p[i]);
+	}
+	VEC_FOREACH (&drift.steps, i) {
+		const struct plan_step *s = &drift.steps.p[i];
+		CLEANUP_STR struct str text = STR_INIT(STR_MAX_LINE);
+		plan_step_text(s, &text);
+		found(f, CHECK_WARN, s->host == PLAN_NO_HOST ? NULL : hosts.p[s->host].name,
+			"deploy push", "drift, the next push has to %s", str_c(&text));
+	}
+	for (size_t i = 0; i < d->n; i++) {
+		const struct target *t = &d->targets[i];
+		if (t->selected && target_proxied(d, t) && !proxy_runs(t)) {
+			found(f, CHECK_WARN, t->host->name, "deploy proxy boot",
+				"the proxy does not run");
+		}
+	}
+	plan_fini(&drift);
+	plan_hosts_fini(&hosts);
+}
+
 static void check_servers(struct deployment *d, struct findings *f)
 {
 	struct error err = {0};
 	struct checking c = {.d = d, .f = f};
 	c.skip = xcalloc(d->n, sizeof(*c.skip));
 	d->errors_kept = true;
-	if (deployment_look(d, &err) < 0) {
+	if (deployment_look(d, &err) == 0) {
+		check_drift(d, f);
+	} else {
 		for (size_t i = 0; i < d->n; i++) {
 			c.skip[i] = d->targets[i].error.kind != ERROR_NONE;
 			if (c.skip[i]) {

@@ -65,7 +65,7 @@ static void add_names(const struct strvec *names, struct str *out)
 	}
 }
 
-static void describe(const struct plan_step *s, struct str *out)
+void plan_step_text(const struct plan_step *s, struct str *out)
 {
 	char took[CLOCK_RFC3339_SIZE];
 	switch (s->kind) {
@@ -177,7 +177,7 @@ void plan_text(const struct plan *p, const struct plan_hosts *hosts, struct str 
 		if (s->host != PLAN_NO_HOST) {
 			str_addf(out, "%s: ", hosts->p[s->host].name);
 		}
-		describe(s, out);
+		plan_step_text(s, out);
 		str_addc(out, '\n');
 	}
 	if (p->nothing) {
@@ -188,7 +188,7 @@ void plan_text(const struct plan *p, const struct plan_hosts *hosts, struct str 
 static json_t *step_json(const struct plan_step *s, const struct plan_hosts *hosts)
 {
 	CLEANUP_STR struct str text = STR_INIT(STR_MAX_LINE);
-	describe(s, &text);
+	plan_step_text(s, &text);
 	json_t *j = json_pack("{s:s, s:s, s:s?, s:s?, s:s}", "phase", plan_phase_name(s->phase),
 		"step", kind_names[s->kind], "host",
 		s->host == PLAN_NO_HOST ? NULL : hosts->p[s->host].name, "name", s->name, "text",

@@ -190,3 +190,16 @@ void state_hosts(struct deployment *d, struct plan_hosts *out)
 		vec_push(out, h);
 	}
 }
+
+int state_drift(
+	struct deployment *d, struct plan *drift, struct plan_hosts *hosts, struct error *err)
+{
+	struct plan_request req = {.config = d->config, .history = &d->history, .hosts = hosts};
+	plan_init(drift);
+	state_hosts(d, hosts);
+	if (plan_mend(&req, drift, err) < 0) {
+		return -1;
+	}
+	plan_accessories(&req, drift, false);
+	return 0;
+}

@@ -179,17 +179,12 @@ static void show_host(struct deployment *d, const struct target *t, const struct
 		t->host->info.server_version ? t->host->info.server_version : "?", proxy, disk);
 }
 
-/* What plan_mend() would do is what is not as it should be. */
 static json_t *show_drift(struct deployment *d, struct error *err)
 {
 	struct plan_hosts hosts = {0};
 	struct plan plan;
-	plan_init(&plan);
-	state_hosts(d, &hosts);
-	struct plan_request req = {.config = d->config, .history = &d->history, .hosts = &hosts};
 	json_t *drift = NULL;
-	if (plan_mend(&req, &plan, err) == 0) {
-		plan_accessories(&req, &plan, false);
+	if (state_drift(d, &plan, &hosts, err) == 0) {
 		CLEANUP_STR struct str text = STR_INIT(STR_MAX_FILE);
 		plan_text(&plan, &hosts, &text);
 		if (text.len > 0) {

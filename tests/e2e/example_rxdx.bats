@@ -50,7 +50,13 @@ get() { # PATH [CURL OPTION...]
 	curl -s -m 5 --cacert "$TLS/cert.pem" --resolve "rxdx.example.com:443:$H1_IP" "$@" "https://rxdx.example.com$path"
 }
 code() { get "$1" -o /dev/null -w '%{http_code}\n'; }
-mailed() { find "$BATS_TEST_TMPDIR/mail/new" -type f -exec sed '1,/^$/d' {} \; | base64 -di | grep -q "$1"; }
+mailed() { # TEXT
+	local mail
+	for mail in "$BATS_TEST_TMPDIR"/mail/new/*; do
+		sed '1,/^$/d' "$mail" | base64 -d | grep "$1" && return
+	done
+	return 1
+}
 replicas() { docker_on h1 ps -q --filter label=deploy.service=rxdx-backend --filter label=deploy.role=web | wc -l; }
 
 @test "deployment: both services behind one name, four replicas, nothing but 80 and 443 open" {
@@ -117,6 +123,6 @@ replicas() { docker_on h1 ps -q --filter label=deploy.service=rxdx-backend --fil
 	! mailed postgres || fail "it mails what is well"
 	docker_on h1 stop -t 1 rxdx-backend-postgres >/dev/null
 	deploy_run -c backend/deploy.yml check --notify
-	mailed "postgres"
+	mailed "accessory postgres stands still"
 	backend accessory start postgres
 }

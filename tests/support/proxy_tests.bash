@@ -365,6 +365,10 @@ edited_by_hand() {
 removed_by_hand() {
 	deploy_ok push
 	docker_on h1 rm -f "deploy-proxy-$DRIVER"
+	docker_on h1 stop -t 1 "$S-web-$(app_version)"
+	deploy_ok check
+	assert_stdout "warning  h1: $S-web-$(app_version) is live, but stands still"
+	assert_stdout "warning  h1: the proxy does not run"
 	deploy_ok status
 	assert_stdout 'proxy'
 	deploy_ok plan
