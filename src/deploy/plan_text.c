@@ -158,20 +158,17 @@ void plan_step_text(const struct plan_step *s, struct str *out)
 
 void plan_text(const struct plan *p, const struct plan_hosts *hosts, struct str *out)
 {
-	enum plan_phase last = PLAN_PHASES;
-	size_t batch = 0;
 	VEC_FOREACH (&p->notes, i) {
 		str_addf(out, "note: %s\n", p->notes.p[i]);
 	}
 	VEC_FOREACH (&p->steps, i) {
 		const struct plan_step *s = &p->steps.p[i];
-		if (s->phase != last || s->batch != batch) {
+		const struct plan_step *before = i > 0 ? s - 1 : NULL;
+		if (!before || s->phase != before->phase || s->batch != before->batch) {
 			if (s->batch > 0) {
 				str_addf(out, "batch %zu of %zu: ", s->batch, p->batches);
 			}
 			str_addf(out, "%s\n", plan_phase_name(s->phase));
-			last = s->phase;
-			batch = s->batch;
 		}
 		str_add(out, "  ");
 		if (s->host != PLAN_NO_HOST) {
