@@ -16,22 +16,22 @@ static char *app; /* name without tag */
 
 /*
  * Three layers: busybox, `rest` KB of noise, the application's `change`.  The lower two are an
- * image of their own, so that all tags share them whatever the builder's cache forgets.  The label
- * keeps the builder from another test's layers, which that test may remove at any moment.
+ * image of their own, so that all tags share them.  Without the cache: Docker's classic builder
+ * gives up when any image goes away while it looks through all of them.
  */
 static void build(const char *tag, int kilobytes, const char *change)
 {
 	support_shell(&S,
 		"mkdir -p app base; cd base; if ! test -e noise; then cp /usr/bin/busybox busybox; "
 		"head -c %d000 /dev/urandom >noise; "
-		"printf 'FROM scratch\\nLABEL of=%s\\nCOPY busybox /bin/busybox\\n"
+		"printf 'FROM scratch\\nCOPY busybox /bin/busybox\\n"
 		"COPY noise /noise\\n' >Dockerfile; "
-		"DOCKER_BUILDKIT=0 docker build -q -t %s:base . >/dev/null; fi; "
+		"DOCKER_BUILDKIT=0 docker build --no-cache -q -t %s:base . >/dev/null; fi; "
 		"cd ../app; echo %s >change; "
 		"printf 'FROM %s:base\\nCOPY change /change\\n"
 		"CMD [\"/bin/busybox\",\"sleep\",\"100\"]\\n' >Dockerfile; "
-		"DOCKER_BUILDKIT=0 docker build -q -t %s:%s . >/dev/null",
-		kilobytes, app, app, change, app, app, tag);
+		"DOCKER_BUILDKIT=0 docker build --no-cache -q -t %s:%s . >/dev/null",
+		kilobytes, app, change, app, app, tag);
 }
 
 static int setup(void **state)
