@@ -145,6 +145,8 @@ json_of() {
 	test -s "$APP/pre-deploy-ran"
 	docker_on h1 inspect "$(docker_on h1 ps -qf "label=deploy.service=$S")" >"$BATS_TEST_TMPDIR/c"
 	jq -e '.[0].Config.Env | index("GREETING=staged") and index("API_TOKEN=told nobody")' "$BATS_TEST_TMPDIR/c"
+	# It takes every host name that no other service has.
+	GIVEN='told nobody' deploy_ok remove -y -d staging
 	printf 'service: %s\nservers: [<%%= ENV["HOST"] %%>]\n' "$S" >"$APP/config/deploy.yml"
 	rm "$APP/deploy.yml"
 	deploy_fails 3 init --from config/deploy.yml
