@@ -47,9 +47,16 @@ void container_add_networks(
 	}
 }
 
+/* podman says "bridge" for every network that somebody made. */
 static const char *first_network(const struct docker_container *from)
 {
-	return json_str_at(from->host_config, "NetworkMode", "");
+	const char *mode = json_str_at(from->host_config, "NetworkMode", "");
+	VEC_FOREACH (&from->networks, i) {
+		if (str_eq(from->networks.p[i].name, mode)) {
+			return mode;
+		}
+	}
+	return from->networks.len > 0 ? from->networks.p[0].name : mode;
 }
 
 void container_copy_first_network(const struct docker_container *from, json_t *body)
