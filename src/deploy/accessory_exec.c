@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* accessory logs, exec and console. */
 #include "accessory.h"
+#include "labels.h"
 
 #include "deploy/operations.h"
 #include "deploy/output.h"
@@ -14,18 +15,13 @@ int operation_accessory_logs(struct deployment *d, const char *name,
 	if (deployment_only_accessory(d, name, err) < 0 || deployment_look(d, err) < 0) {
 		return -1;
 	}
-	struct docker_filters labels = {0};
+	CLEANUP_FILTERS struct label_filters labels;
 	struct logs_source *sources = xcalloc(d->n * d->accessories.len, sizeof(*sources));
 	size_t n = 0;
-	CLEANUP_FREE char *service = xasprintf("%s=%s", LABEL_SERVICE, d->config->service);
-	CLEANUP_FREE char *destination = xasprintf(
-		"%s=%s", LABEL_DESTINATION, d->config->destination ? d->config->destination : "");
-	CLEANUP_FREE char *only = xasprintf("%s=%s", LABEL_ACCESSORY, d->accessories.p[0]->name);
-	vec_push(&labels, ((struct docker_filter){"label", service}));
-	vec_push(&labels, ((struct docker_filter){"label", destination}));
-	vec_push(&labels, ((struct docker_filter){"label", LABEL_KIND "=accessory"}));
+	label_filters_init(&labels, d->config);
+	label_filters_add(&labels, LABEL_KIND, "accessory");
 	if (d->accessories.len == 1) {
-		vec_push(&labels, ((struct docker_filter){"label", only}));
+		label_filters_add(&labels, LABEL_ACCESSORY, d->accessories.p[0]->name);
 	}
 	for (size_t i = 0; i < d->n; i++) {
 		const struct target *t = &d->targets[i];
@@ -40,9 +36,8 @@ int operation_accessory_logs(struct deployment *d, const char *name,
 			}
 		}
 	}
-	int result = n > 0 ? logs_show(d, sources, n, &labels, n > 1, options, err)
+	int result = n > 0 ? logs_show(d, sources, n, &labels.list, n > 1, options, err)
 			   : error_set(err, ERROR_USAGE, "no container of '%s' is there", name);
-	vec_fini(&labels);
 	free(sources);
 	return result;
 }

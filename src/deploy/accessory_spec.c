@@ -3,6 +3,7 @@
 #include "accessory.h"
 
 #include "deploy/container.h"
+#include "labels.h"
 #include "manifest/digest.h"
 #include "manifest/expand.h"
 #include "manifest/syntax.h"
@@ -40,8 +41,7 @@ void accessory_labels(struct deployment *d, const struct config_accessory *a, co
 	struct strmap *labels)
 {
 	strmap_copy(labels, &a->labels);
-	strmap_set(labels, LABEL_SERVICE, d->config->service);
-	strmap_set(labels, LABEL_DESTINATION, d->config->destination ? d->config->destination : "");
+	labels_add(labels, d->config);
 	strmap_set(labels, LABEL_ACCESSORY, a->name);
 	strmap_set(labels, LABEL_KIND, kind);
 }

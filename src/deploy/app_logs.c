@@ -2,6 +2,7 @@
 /* app logs: of the live release's containers on all hosts, merged in order of time. */
 #include "deploy/operations.h"
 #include "internal.h"
+#include "labels.h"
 #include "service/logs.h"
 
 #include <stdlib.h>
@@ -143,20 +144,15 @@ int operation_app_logs(struct deployment *d, const struct logs_options *options,
 		return -1;
 	}
 	struct logs_source *sources = xcalloc(count_containers(d) + 1, sizeof(*sources));
-	struct docker_filters labels = {0};
+	CLEANUP_FILTERS struct label_filters labels;
 	size_t n = 0;
-	CLEANUP_FREE char *service = xasprintf("%s=%s", LABEL_SERVICE, d->config->service);
-	CLEANUP_FREE char *destination = xasprintf(
-		"%s=%s", LABEL_DESTINATION, d->config->destination ? d->config->destination : "");
-	vec_push(&labels, ((struct docker_filter){"label", service}));
-	vec_push(&labels, ((struct docker_filter){"label", destination}));
-	vec_push(&labels, ((struct docker_filter){"label", LABEL_KIND "=app"}));
+	label_filters_init(&labels, d->config);
+	label_filters_add(&labels, LABEL_KIND, "app");
 	collect(d, sources, &n);
-	int result =
-		n > 0 ? logs_show(d, sources, n, &labels, n > 1 || options->follow, options, err)
-		      : error_set(err, ERROR_USAGE, "no container of '%s' is there",
-				d->config->service);
-	vec_fini(&labels);
+	int result = n > 0 ? logs_show(d, sources, n, &labels.list, n > 1 || options->follow,
+				     options, err)
+			   : error_set(err, ERROR_USAGE, "no container of '%s' is there",
+				     d->config->service);
 	free(sources);
 	return result;
 }

@@ -189,8 +189,7 @@ static void ask(
 void certificates_served(struct deployment *d, struct target *t, certificate_fn *found, void *ctx)
 {
 	const struct proxy_state *live = t->seen.proxy ? proxy_live(t->seen.proxy) : NULL;
-	if (!live || !live->present || live->tls == CONFIG_TLS_NONE || !t->seen.proxy_there ||
-		!t->seen.proxy_container.running) {
+	if (!live || !live->present || live->tls == CONFIG_TLS_NONE || !target_proxy_runs(t)) {
 		return;
 	}
 	VEC_FOREACH (&live->hosts, i) {

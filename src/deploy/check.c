@@ -154,15 +154,10 @@ static bool listens(const struct str *table, int port)
 	return false;
 }
 
-static bool proxy_runs(const struct target *t)
-{
-	return t->seen.proxy_there && t->seen.proxy_container.running;
-}
-
 static void check_ports(struct deployment *d, struct target *t, struct findings *f)
 {
 	const struct config_proxy *proxy = &d->config->proxy;
-	if (!target_proxied(d, t) || proxy_runs(t)) {
+	if (!target_proxied(d, t) || target_proxy_runs(t)) {
 		return;
 	}
 	struct error ignored = {0};
@@ -376,7 +371,7 @@ static void check_drift(struct deployment *d, struct findings *f)
 	}
 	for (size_t i = 0; i < d->n; i++) {
 		const struct target *t = &d->targets[i];
-		if (t->selected && target_proxied(d, t) && !proxy_runs(t)) {
+		if (t->selected && target_proxied(d, t) && !target_proxy_runs(t)) {
 			found(f, CHECK_WARN, t->host->name, "deploy proxy boot",
 				"the proxy does not run");
 		}

@@ -3,6 +3,7 @@
 
 #include "cron.h"
 #include "internal.h"
+#include "labels.h"
 #include "manifest/digest.h"
 #include "manifest/syntax.h"
 #include "util/digest.h"
@@ -36,8 +37,7 @@ static void add_labels(
 	CLEANUP_FREE char *release = xasprintf("%ld", req->release);
 	CLEANUP_FREE char *replica = xasprintf("%d", req->replica);
 	strmap_copy(labels, &req->role->labels);
-	strmap_set(labels, LABEL_SERVICE, d->config->service);
-	strmap_set(labels, LABEL_DESTINATION, d->config->destination ? d->config->destination : "");
+	labels_add(labels, d->config);
 	strmap_set(labels, LABEL_ROLE, req->role->name);
 	strmap_set(labels, LABEL_RELEASE, release);
 	strmap_set(labels, LABEL_RELEASE_ID, req->release_id);

@@ -68,6 +68,11 @@ bool target_proxied(const struct deployment *d, const struct target *t)
 	return proxied_role(d, t) != NULL;
 }
 
+bool target_proxy_runs(const struct target *t)
+{
+	return t->seen.proxy_there && t->seen.proxy_container.running;
+}
+
 const struct config_proxy *target_proxy(const struct deployment *d, const struct target *t)
 {
 	const struct config_role *role = proxied_role(d, t);

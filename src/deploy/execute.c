@@ -462,6 +462,16 @@ void run_phase_end(struct run *r)
 	r->phase = NULL;
 }
 
+int run_phase(struct run *r, const char *name, run_fn *fn, struct error *err)
+{
+	run_phase_begin(r, name);
+	if (fn(r, err) < 0) {
+		return -1;
+	}
+	run_phase_end(r);
+	return 0;
+}
+
 void run_phase_fail(struct run *r)
 {
 	if (r->phase) {
@@ -550,13 +560,19 @@ static void undo(struct run *r, const struct error *why)
 
 int run_boot_missing(struct run *r, struct error *err)
 {
-	run_phase_begin(r, "boot");
-	if (run_boot(r, err) < 0) {
+	if (run_phase(r, "boot", run_boot, err) < 0) {
 		run_phase_fail(r);
 		return -1;
 	}
-	run_phase_end(r);
 	return 0;
+}
+
+static int release_command(struct run *r, struct error *err)
+{
+	if (snapshots_take(r, err) < 0) {
+		return -1;
+	}
+	return r->d->config->release.command ? command_run(r, err) : 0;
 }
 
 static int prepare(struct run *r, struct error *err)
@@ -574,68 +590,53 @@ static int prepare(struct run *r, struct error *err)
 	if (run_has_phase(r, PLAN_TRANSFER)) {
 		run_phase_end(r);
 	}
-	if (run_has_phase(r, PLAN_BOOT)) {
-		run_phase_begin(r, "boot");
-		if (run_boot(r, err) < 0) {
-			return -1;
-		}
-		run_phase_end(r);
+	if (run_has_phase(r, PLAN_BOOT) && run_phase(r, "boot", run_boot, err) < 0) {
+		return -1;
 	}
-	if (run_has_phase(r, PLAN_RELEASE)) {
-		run_phase_begin(r, "release");
-		if (snapshots_take(r, err) < 0 ||
-			(d->config->release.command && command_run(r, err) < 0)) {
-			return -1;
-		}
-		run_phase_end(r);
+	if (run_has_phase(r, PLAN_RELEASE) && run_phase(r, "release", release_command, err) < 0) {
+		return -1;
 	}
 	return hooks_run(d, "pre-app-boot", &r->release, NULL, err);
 }
 
+static int start_first(struct run *r, struct error *err)
+{
+	return start_all(r, PLAN_START, err);
+}
+
 int run_start(struct run *r, struct error *err)
 {
-	run_phase_begin(r, "health");
-	if (start_all(r, PLAN_START, err) < 0) {
-		return -1;
-	}
-	run_phase_end(r);
-	return 0;
+	return run_phase(r, "health", start_first, err);
+}
+
+static int start_workers(struct run *r, struct error *err)
+{
+	return start_all(r, PLAN_WORKERS, err);
 }
 
 int run_start_workers(struct run *r, struct error *err)
 {
-	if (!run_has_phase(r, PLAN_WORKERS)) {
-		return 0;
-	}
-	run_phase_begin(r, "workers");
-	if (start_all(r, PLAN_WORKERS, err) < 0) {
-		return -1;
-	}
-	run_phase_end(r);
-	return 0;
+	return run_has_phase(r, PLAN_WORKERS) ? run_phase(r, "workers", start_workers, err) : 0;
+}
+
+static int switch_traffic(struct run *r, struct error *err)
+{
+	return cancel_check(err) < 0 ? -1 : traffic_switch(r, err);
 }
 
 int run_switch(struct run *r, struct error *err)
 {
-	run_phase_begin(r, "switch");
-	if (cancel_check(err) < 0 || traffic_switch(r, err) < 0) {
-		return -1;
-	}
-	run_phase_end(r);
-	return 0;
+	return run_phase(r, "switch", switch_traffic, err);
+}
+
+static int replace_workers(struct run *r, struct error *err)
+{
+	return run_each(r, workers_replace, err);
 }
 
 int run_replace(struct run *r, struct error *err)
 {
-	if (!run_has_phase(r, PLAN_REPLACE)) {
-		return 0;
-	}
-	run_phase_begin(r, "replace");
-	if (run_each(r, workers_replace, err) < 0) {
-		return -1;
-	}
-	run_phase_end(r);
-	return 0;
+	return run_has_phase(r, PLAN_REPLACE) ? run_phase(r, "replace", replace_workers, err) : 0;
 }
 
 static int move_all(struct run *r, struct error *err)
@@ -646,12 +647,8 @@ static int move_all(struct run *r, struct error *err)
 	}
 	/* As late as can be: the release that is left serves on an older schema until the switch,
 	 * and for good if what came back had not become healthy. */
-	if (run_has_phase(r, PLAN_SCHEMA)) {
-		run_phase_begin(r, "schema");
-		if (command_undo(r, err) < 0) {
-			return -1;
-		}
-		run_phase_end(r);
+	if (run_has_phase(r, PLAN_SCHEMA) && run_phase(r, "schema", command_undo, err) < 0) {
+		return -1;
 	}
 	return run_switch(r, err) < 0 ? -1 : run_replace(r, err);
 }

@@ -137,6 +137,8 @@ bool target_has_any_role(const struct deployment *d, const struct target *t);
 bool target_has_role(const struct target *t, const struct config_role *role);
 /* Does it run a role that takes traffic through the proxy? */
 bool target_proxied(const struct deployment *d, const struct target *t);
+/* Did its proxy's container run when it was looked at? */
+bool target_proxy_runs(const struct target *t);
 /* Fails with a daemon that cannot do what a push needs: podman before 5, which changes no restart
  * policy; one without root, whose containers' addresses only they can reach, where a role has a
  * health check that goes there. */

@@ -35,7 +35,7 @@ static void drain(struct target *t, const char *name)
 	struct error ignored = {0};
 	int left;
 	strvec_push(&names, name);
-	if (t->seen.proxy && t->seen.proxy_there && t->seen.proxy_container.running &&
+	if (t->seen.proxy && target_proxy_runs(t) &&
 		proxy_drain(t->seen.proxy, &names, STOP_S * 1000, &left, &ignored) < 0) {
 		ui_debug(t->host->ui, t->host->name, "drain: %s", ignored.text);
 	}

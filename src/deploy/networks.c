@@ -2,6 +2,7 @@
 /* Containers and the networks that they are on. */
 #include "deploy/container.h"
 #include "internal.h"
+#include "labels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,27 +16,19 @@ int container_network(const struct deployment *d, const struct target *t,
 		return 0;
 	}
 	if (n->own) {
-		strmap_set(&labels, LABEL_SERVICE, d->config->service);
-		strmap_set(&labels, LABEL_DESTINATION,
-			d->config->destination ? d->config->destination : "");
+		labels_add(&labels, d->config);
 	}
 	return docker_network_create(t->host->docker, n->name, n->internal, &labels, err);
 }
 
 void container_networks_remove(const struct deployment *d, const struct target *t)
 {
-	const struct config *c = d->config;
-	CLEANUP_FREE char *service = xasprintf("%s=%s", LABEL_SERVICE, c->service);
-	CLEANUP_FREE char *destination =
-		xasprintf("%s=%s", LABEL_DESTINATION, c->destination ? c->destination : "");
-	struct docker_filters ours = {0};
+	CLEANUP_FILTERS struct label_filters ours;
 	struct error failed = {0};
-	vec_push(&ours, ((struct docker_filter){"label", service}));
-	vec_push(&ours, ((struct docker_filter){"label", destination}));
-	if (docker_network_prune(t->host->docker, &ours, &failed) < 0) {
+	label_filters_init(&ours, d->config);
+	if (docker_network_prune(t->host->docker, &ours.list, &failed) < 0) {
 		ui_warn(d->ui, t->host->name, "%s", failed.text);
 	}
-	vec_fini(&ours);
 }
 
 void container_add_networks(

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "internal.h"
+#include "labels.h"
 
 #include "backup_schedule.h"
 #include "cron.h"
@@ -231,15 +232,6 @@ static int lock_and_observe(struct deployment *d, struct target *t, struct error
 	return result;
 }
 
-/* Containers of this service and destination: the label of none is "", so that it is asked for. */
-static void service_filters(const struct config *c, struct docker_filters *filters, char **texts)
-{
-	texts[0] = xasprintf("%s=%s", LABEL_SERVICE, c->service);
-	texts[1] = xasprintf("%s=%s", LABEL_DESTINATION, c->destination ? c->destination : "");
-	vec_push(filters, ((struct docker_filter){"label", texts[0]}));
-	vec_push(filters, ((struct docker_filter){"label", texts[1]}));
-}
-
 static void take_networks(struct observation *seen, const struct docker_lookup *items,
 	struct docker_network *found, size_t n)
 {
@@ -261,13 +253,13 @@ static int observe_docker(struct deployment *d, struct target *t, struct error *
 	size_t networks = c->networks.len;
 	struct docker_network *found = xcalloc(networks, sizeof(*found));
 	struct docker_lookup *items = xcalloc(LOOKUPS + networks, sizeof(*items));
-	struct docker_filters filters = {0};
-	char *texts[2];
+	CLEANUP_FILTERS struct label_filters filters;
 	CLEANUP_FREE char *proxy_name =
 		c->proxy.enabled ? proxy_container_name(c->proxy.driver) : xstrdup("-");
-	service_filters(c, &filters, texts);
-	items[0] = (struct docker_lookup){
-		.kind = DOCKER_LOOKUP_CONTAINERS, .filters = &filters, .out = &seen->containers};
+	label_filters_init(&filters, c);
+	items[0] = (struct docker_lookup){.kind = DOCKER_LOOKUP_CONTAINERS,
+		.filters = &filters.list,
+		.out = &seen->containers};
 	items[1] = (struct docker_lookup){.kind = DOCKER_LOOKUP_IMAGES, .out = &seen->images};
 	items[2] = (struct docker_lookup){
 		.kind = DOCKER_LOOKUP_CONTAINER, .name = proxy_name, .out = &seen->proxy_container};
@@ -283,9 +275,6 @@ static int observe_docker(struct deployment *d, struct target *t, struct error *
 	seen->proxy_there = items[2].found;
 	take_networks(seen, items + 3, found, networks);
 	free(items);
-	vec_fini(&filters);
-	free(texts[0]);
-	free(texts[1]);
 	return result;
 }
 
@@ -337,16 +326,11 @@ int observe(struct deployment *d, struct target *t, bool lock, struct error *err
 
 int observe_containers(struct deployment *d, struct target *t, struct error *err)
 {
-	struct docker_filters filters = {0};
-	char *texts[2];
-	service_filters(d->config, &filters, texts);
+	CLEANUP_FILTERS struct label_filters filters;
+	label_filters_init(&filters, d->config);
 	docker_container_list_fini(&t->seen.containers);
-	int result =
-		docker_container_list(t->host->docker, true, &filters, &t->seen.containers, err);
-	vec_fini(&filters);
-	free(texts[0]);
-	free(texts[1]);
-	return result;
+	return docker_container_list(
+		t->host->docker, true, &filters.list, &t->seen.containers, err);
 }
 
 /* Has this release containers behind the proxy that run, but without traffic? */

@@ -90,17 +90,14 @@ static int bear(struct rolling *x, struct error *err)
 	return 0;
 }
 
+static int monitor(struct run *r, struct error *err)
+{
+	return run_each(r, candidates_monitor, err);
+}
+
 static int watch(struct run *r, struct error *err)
 {
-	if (r->d->config->rollout.monitor_ms == 0) {
-		return 0;
-	}
-	run_phase_begin(r, "watch");
-	if (run_each(r, candidates_monitor, err) < 0) {
-		return -1;
-	}
-	run_phase_end(r);
-	return 0;
+	return r->d->config->rollout.monitor_ms > 0 ? run_phase(r, "watch", monitor, err) : 0;
 }
 
 static void tell_batch(const struct rolling *x)

@@ -73,6 +73,9 @@ ERROR_CHECKED int run_each(struct run *r, target_fn *fn, struct error *err);
 void run_abandon(struct run *r, const struct target *t);
 bool run_abandoned(struct run *r, const struct target *t);
 /* What is told: one phase at a time. */
+typedef int(run_fn)(struct run *r, struct error *err);
+/* The phase is `fn`. */
+ERROR_CHECKED int run_phase(struct run *r, const char *name, run_fn *fn, struct error *err);
 void run_phase_begin(struct run *r, const char *name);
 void run_phase_end(struct run *r);
 void run_phase_fail(struct run *r); /* the one that was begun, if any */

@@ -167,7 +167,7 @@ void state_hosts(struct deployment *d, struct plan_hosts *out)
 		struct plan_host h = {
 			.name = t->address->name,
 			.selected = t->selected,
-			.proxy_running = t->seen.proxy_there && t->seen.proxy_container.running,
+			.proxy_running = target_proxy_runs(t),
 		};
 		add_networks(d, &h, t);
 		VEC_FOREACH (&t->seen.containers, j) {

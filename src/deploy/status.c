@@ -157,8 +157,8 @@ static json_t *host_json(const struct target *t, const struct host_status *h, js
 	return json_pack("{s:s, s:s, s:s, s:b, s:I, s:o}", "host", t->host->name, "docker",
 		t->host->info.server_version ? t->host->info.server_version : "?", "arch",
 		t->host->info.architecture ? t->host->info.architecture : "?", "proxy_running",
-		t->seen.proxy_there && t->seen.proxy_container.running, "disk_percent",
-		(json_int_t)h->disk_percent, "containers", containers);
+		target_proxy_runs(t), "disk_percent", (json_int_t)h->disk_percent, "containers",
+		containers);
 }
 
 static void show_host(struct deployment *d, const struct target *t, const struct host_status *h)
