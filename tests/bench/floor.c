@@ -48,7 +48,7 @@ static int run(struct host *h, const char *image, const char *name, struct docke
 {
 	CLEANUP_DOCKER_SPEC struct docker_container_spec spec = {
 		.name = xstrdup(name), .image = xstrdup(image), .network = xstrdup(NETWORK)};
-	return docker_container_run(h->docker, &spec, NULL, NULL, seen, err);
+	return docker_container_run(h->docker, &spec, NULL, seen, err);
 }
 
 static int ask(int fd, const struct http_request *req, int *status, struct error *err)
