@@ -165,6 +165,20 @@ static bool digest_secrets(
 	return true;
 }
 
+/* The caller frees. */
+static char *script_of(const struct target *t)
+{
+	struct str s = STR_INIT(STR_MAX_FILE);
+	for (const char *const *line = backup_schedule_sh; *line; line++) {
+		if (!str_eq(*line, "@docker_host@\n")) {
+			str_add(&s, *line);
+		} else if (t->host->socket) {
+			str_addf(&s, "export DOCKER_HOST=unix://%s\n", t->host->socket);
+		}
+	}
+	return str_take(&s);
+}
+
 /* Without its end when a secret of it was not loaded. The caller frees. */
 static char *wanted_line(
 	const struct deployment *d, const struct target *t, const struct config_accessory *a)
@@ -172,7 +186,7 @@ static char *wanted_line(
 	struct str line = STR_INIT(STR_MAX_LINE);
 	CLEANUP_STR struct str all = STR_INIT(STR_MAX_FILE);
 	CLEANUP_FREE char *path = script_path(d, t);
-	CLEANUP_FREE char *script = backup_schedule_script(t);
+	CLEANUP_FREE char *script = script_of(t);
 	CLEANUP_FREE char *conf = settings(d, t, a);
 	CLEANUP_FREE char *dump = backup_dump_script(a);
 	char hex[DIGEST_HEX_SIZE];
@@ -329,7 +343,7 @@ static int install(
 	CLEANUP_FREE char *folder = folder_of(d, a->name, NULL);
 	CLEANUP_FREE char *conf_path = folder_of(d, a->name, "conf");
 	CLEANUP_FREE char *dump_path = folder_of(d, a->name, "dump");
-	CLEANUP_FREE char *script = backup_schedule_script(t);
+	CLEANUP_FREE char *script = script_of(t);
 	CLEANUP_FREE char *dump = backup_dump_script(a);
 	CLEANUP_FREE char *text = settings(d, t, a);
 	CLEANUP_STR struct str conf = STR_INIT(STR_MAX_LINE);

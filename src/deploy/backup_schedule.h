@@ -70,7 +70,6 @@ ERROR_CHECKED int backup_health_read(struct deployment *d, struct target *t,
 	const struct config_accessory *a, struct backup_health *h, struct error *err);
 void backup_health_fini(struct backup_health *h);
 
-/* -- backup_schedule_script.c -- */
+/* -- backup_schedule.sh: what cron runs, one script for all accessories of a service -- */
 
-/* The script, for one server. The caller frees. */
-char *backup_schedule_script(const struct target *t);
+extern const char *const backup_schedule_sh[]; /* its lines */
