@@ -78,7 +78,7 @@ struct config_tls_settings {
 
 struct config_proxy {
 	bool enabled;
-	const char *driver;          /* "caddy", "nginx" */
+	const char *driver;          /* "caddy", "nginx", "traefik" */
 	const char *image;           /* never NULL when enabled */
 	struct strvec hosts;         /* host names routed here; empty: every host */
 	struct strvec path_prefixes; /* "/api"; empty: "/" */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What one kind of proxy does: pure renderings, and the few things that differ at run time.  One
- * const table per driver (src/proxy/caddy.c, nginx.c); found by proxy_driver_find().
+ * const table per driver (src/proxy/caddy.c, nginx.c, traefik.c); found by proxy_driver_find().
  *
  * Files, seen from inside the container below PROXY_ETC (read-only there):
  *
@@ -9,13 +9,14 @@
  *   services/<key>.<ext> the fragment: what a push changes.  Upstreams, maintenance, the id.
  *   live/<sid>/          (caddy) which containers are live: see slots.c
  *   services/<key>.loc   (nginx) how a request is passed on: time-outs, sizes, headers
- *   hosts/<host>.<ext>   one per host name: which prefix goes to which service, TLS.  It is
+ *   <sites>/<host>.<ext> one per host name: which prefix goes to which service, TLS.  It is
  * computed from the headers of all fragments, so that two services can share a host.
  */
 #pragma once
 
 #include "docker/spec.h"
 #include "proxy/proxy.h"
+#include "util/json.h"
 #include "util/str.h"
 
 #define PROXY_ETC          "/etc/deploy"           /* the driver's folder of the host */
@@ -76,10 +77,18 @@ struct proxy_log_entry {
 	bool answered; /* the container answered */
 };
 
+/* A file that is the same for all, written before a container is made. */
+struct proxy_fixed {
+	const char *path;        /* relative to the driver's folder */
+	const char *const *text; /* pieces; NULL at the end */
+};
+
 struct proxy_driver {
 	const char *name, *ext, *main;
+	const char *sites; /* folder of the files of host names */
 	const char *default_image;
-	bool slots; /* switches by live/, without a reload (slots.c) */
+	const struct proxy_fixed *fixed; /* or NULL; the last one has no path */
+	bool slots;                      /* switches by live/, without a reload (slots.c) */
 	/* Refuses what this driver cannot do (ERROR_MANIFEST). */
 	int (*check)(const struct proxy_service *svc, struct error *err);
 	void (*render_main)(const struct proxy_main *m, struct str *out);
@@ -88,7 +97,7 @@ struct proxy_driver {
 	void (*render_site)(
 		const struct proxy_render *r, const struct proxy_site *site, struct str *out);
 	/* Command line of the container; of the validation of PROXY_ETC/<file>; of its version. */
-	void (*command)(struct docker_container_spec *spec);
+	void (*command)(const struct proxy_config *c, struct docker_container_spec *spec);
 	void (*validate)(struct strvec *argv, const char *file);
 	void (*version)(struct strvec *argv);
 	/* Notes what `reload` and `in_flight` have to know of the time before. May be NULL. */
@@ -101,7 +110,7 @@ struct proxy_driver {
 };
 
 const struct proxy_driver *proxy_driver_find(const char *name); /* NULL: there is none */
-extern const struct proxy_driver proxy_caddy, proxy_nginx;
+extern const struct proxy_driver proxy_caddy, proxy_nginx, proxy_traefik;
 
 /* -- Renderings shared by the drivers; pure -- */
 
@@ -115,6 +124,8 @@ void proxy_render_fragment(const struct proxy_driver *d, struct proxy_render *r,
 char *proxy_sid(const char *key);
 /* Digest of what is not upstreams, maintenance or release. The caller frees. */
 char *proxy_shape(const struct proxy_driver *d, const struct proxy_service *svc, long version);
+/* JSON, which YAML includes; it holds no "{{", at which Traefik's templates begin. */
+void proxy_json_add(struct str *out, const json_t *j, size_t flags);
 /* "2.6.2", "v2.8.4 h1:...", "nginx version: nginx/1.22.1": the number, or 0. */
 long proxy_version_parse(const char *text);
 

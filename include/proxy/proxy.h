@@ -46,7 +46,7 @@ struct proxy; /* one service on one host; use from one thread at a time */
 
 /* The driver's container and shared settings; the same for all services of a host. */
 struct proxy_config {
-	const char *driver; /* "caddy", "nginx" */
+	const char *driver; /* "caddy", "nginx", "traefik" */
 	const char *image;
 	const char *network; /* "deploy" */
 	int http_port, https_port;

@@ -40,7 +40,8 @@ static void check_automatic(struct build *b, const struct node *ssl, const struc
 	}
 	if (str_eq(p->driver, "nginx")) {
 		mistake(b, ssl,
-			"driver: caddy, or ssl: {certificate_pem: NAME, private_key_pem: NAME}",
+			"driver: caddy or traefik, or ssl: {certificate_pem: NAME, "
+			"private_key_pem: NAME}",
 			"the nginx driver gets no certificates by itself");
 	}
 	VEC_FOREACH (&p->hosts, i) {
@@ -80,8 +81,8 @@ static void build_metrics(struct build *b, const struct node *run, struct config
 		}
 		return;
 	}
-	if (strcmp(p->driver, "caddy") != 0) {
-		mistake(b, node_get(run, "metrics_port"), "driver: caddy",
+	if (strcmp(p->driver, "nginx") == 0) {
+		mistake(b, node_get(run, "metrics_port"), "driver: caddy, or driver: traefik",
 			"the proxy driver %s has no metrics for Prometheus", p->driver);
 	}
 	if (p->metrics_port == p->http_port || p->metrics_port == p->https_port) {
@@ -154,7 +155,8 @@ static void build_rate_limits(struct build *b, const struct node *proxy, struct 
 		arena_push(b->arena, &p->rate_limits, limit);
 	}
 	if (p->rate_limits.len > 0 && str_eq(p->driver, "caddy")) {
-		mistake(b, all, "driver: nginx", "the caddy driver limits no rates");
+		mistake(b, all, "driver: nginx, or driver: traefik",
+			"the caddy driver limits no rates");
 	}
 }
 

@@ -343,8 +343,9 @@ static void push_all(struct strvec *v, const char *const *words)
 	}
 }
 
-static void caddy_command(struct docker_container_spec *spec)
+static void caddy_command(const struct proxy_config *c, struct docker_container_spec *spec)
 {
+	(void)c;
 	push_all(&spec->cmd, (const char *const[]){"caddy", "run", "--config",
 				     PROXY_ETC "/Caddyfile", "--adapter", "caddyfile", NULL});
 	spec->has_entrypoint = true;
@@ -478,6 +479,7 @@ const struct proxy_driver proxy_caddy = {
 	.name = "caddy",
 	.ext = "caddy",
 	.main = "Caddyfile",
+	.sites = "hosts",
 	.default_image = "caddy:2",
 	.slots = true,
 	.check = caddy_check,

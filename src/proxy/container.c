@@ -27,7 +27,7 @@
 #define LOG_MAX      (10 << 20)
 
 static const char *const folders[] = {
-	"services", "hosts", "live", "certs", "next", "check", "run", "log", "data", NULL};
+	"services", "live", "certs", "next", "check", "run", "log", "data", NULL};
 
 /* What is there. */
 struct seen {
@@ -78,6 +78,8 @@ static int look_files(struct proxy *p, struct seen *s, struct error *err)
 		CLEANUP_FREE char *path = proxy_path(p, folders[i]);
 		sftp_mkdirs(b, path, 0700);
 	}
+	CLEANUP_FREE char *sites = proxy_path(p, p->driver->sites);
+	sftp_mkdirs(b, sites, 0700);
 	const struct sftp_op *home = sftp_stat(b, p->host->home);
 	const struct sftp_op *migrate = sftp_stat(b, "/proc/sys/net/ipv4/tcp_migrate_req");
 	const struct sftp_op *main_op = sftp_read(b, main_path, STR_MAX_FILE);
@@ -201,7 +203,7 @@ static int make_spec(struct proxy *p, const struct seen *s, struct docker_contai
 		strvec_push(&spec->cap_add, "SETUID");
 		strvec_push(&spec->cap_add, "SETGID");
 	}
-	p->driver->command(spec);
+	p->driver->command(&p->config, spec);
 	for (size_t i = 0; p->config.options && i < p->config.options->len; i++) {
 		const struct config_option *o = &p->config.options->p[i];
 		VEC_FOREACH (&o->values, v) {
@@ -261,6 +263,26 @@ static int write_file(struct proxy *p, const char *relative, const char *text, s
 	sftp_write(b, path, text, strlen(text), 0600);
 	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err) < 0 || sftp_check(b, err) < 0 ? -1 : 0;
 	sftp_batch_free(b);
+	return rc;
+}
+
+static int write_fixed(struct proxy *p, struct error *err)
+{
+	int rc = 0;
+	for (const struct proxy_fixed *f = p->driver->fixed; rc == 0 && f && f->path; f++) {
+		CLEANUP_FREE char *path = proxy_path(p, f->path);
+		struct str text = STR_INIT(STR_MAX_FILE);
+		struct sftp_batch *b = sftp_batch_new(p->host->sftp);
+		*strrchr(path, '/') = '\0';
+		sftp_mkdirs(b, path, 0700);
+		for (size_t i = 0; f->text[i]; i++) {
+			str_add(&text, f->text[i]);
+		}
+		rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
+		rc = rc == 0 ? write_file(p, f->path, str_c(&text), err) : rc;
+		sftp_batch_free(b);
+		str_fini(&text);
+	}
 	return rc;
 }
 
@@ -384,6 +406,9 @@ static int start(struct proxy *p, struct error *err)
 static int create(struct proxy *p, const struct docker_container_spec *spec, struct error *err)
 {
 	CLEANUP_FREE char *id = NULL;
+	if (write_fixed(p, err) < 0) {
+		return -1;
+	}
 	if (docker_container_run(p->host->docker, spec, &id, NULL, err) == 0) {
 		return wait_ready(p, err);
 	}
@@ -522,7 +547,7 @@ static int replace(struct proxy *p, const struct docker_container_spec *spec, in
 	CLEANUP_FREE char *aside = xasprintf("%s-old", p->container);
 	struct error ignored = {0};
 	int64_t begin = 0;
-	if (docker_container_remove(d, aside, true, true, err) < 0 ||
+	if (write_fixed(p, err) < 0 || docker_container_remove(d, aside, true, true, err) < 0 ||
 		docker_container_rename(d, p->container, aside, err) < 0) {
 		return -1;
 	}

@@ -100,8 +100,11 @@ void proxy_unprepare(struct proxy *p);
 ERROR_CHECKED int proxy_http(struct proxy *p, const struct proxy_request *req,
 	struct http_reply *reply, struct error *err);
 
-/* nginx.c: established connections from an address to a local port in the text of /proc/PID/net/tcp
- * or tcp6; remote_hex: 8 digits as there. */
+/* connections.c: those that the proxy has to the containers' port. */
+ERROR_CHECKED int proxy_connections(
+	struct proxy *p, const struct strvec *names, int *count, struct error *err);
+/* Established ones from an address to a local port in the text of /proc/PID/net/tcp or tcp6;
+ * remote_hex: 8 digits as there. */
 int proxy_count_connections(const char *text, int port, const char *remote_hex);
 
 /* counts.c: adds a piece of the access log; a line without its end is left out. */

@@ -27,15 +27,12 @@
 #include "util/cancel.h"
 #include "util/clock.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
-#define V_1_25_1        PROXY_VERSION(1, 25, 1)
-#define V_1_27_4        PROXY_VERSION(1, 27, 4)
-#define RELOAD_MS       10000
-#define MAX_PROC        ((size_t)4 << 20) /* bytes of /proc/PID/net/tcp */
-#define TCP_ESTABLISHED "01"
-#define ADD_HSTS        "\tadd_header Strict-Transport-Security " PROXY_HSTS " always;\n"
+#define V_1_25_1  PROXY_VERSION(1, 25, 1)
+#define V_1_27_4  PROXY_VERSION(1, 27, 4)
+#define RELOAD_MS 10000
+#define ADD_HSTS  "\tadd_header Strict-Transport-Security " PROXY_HSTS " always;\n"
 
 static int nginx_check(const struct proxy_service *s, struct error *err)
 {
@@ -423,8 +420,9 @@ static void push_all(struct strvec *v, const char *const *words)
 	}
 }
 
-static void nginx_command(struct docker_container_spec *spec)
+static void nginx_command(const struct proxy_config *c, struct docker_container_spec *spec)
 {
+	(void)c;
 	/* The loop is the shell's child; nginx replaces the shell and is PID 1's child by `init`.
 	 */
 	static const char script[] =
@@ -576,92 +574,14 @@ static int nginx_reload(struct proxy *p, struct error *err)
 	return 0;
 }
 
-/* -- Requests in flight: connections from the proxy to the old containers' port -- */
-
-/* Lines of /proc/PID/net/tcp: "  0: 0100007F:0BB8 0200A8C0:D2F0 01 ...", addresses in the server's
- * byte order; tcp6 has 32 digits, the last 8 of which are a mapped IPv4 address. */
-int proxy_count_connections(const char *text, int port, const char *remote_hex)
-{
-	int n = 0;
-	for (const char *line = text; line && *line;) {
-		char local[33], remote[33], state[3];
-		unsigned local_port = 0;
-		const char *end = strchr(line, '\n');
-		if (sscanf(line, " %*u: %32[0-9A-F]:%x %32[0-9A-F]:%*x %2[0-9A-F]", local,
-			    &local_port, remote, state) == 4 &&
-			local_port == (unsigned)port && str_eq(state, TCP_ESTABLISHED) &&
-			strlen(remote) >= 8 && str_eq(remote + strlen(remote) - 8, remote_hex)) {
-			n++;
-		}
-		line = end ? end + 1 : NULL;
-	}
-	return n;
-}
-
-/* The address that the proxy has on its network, as /proc/net/tcp shows it. */
-static void address_hex(const struct docker_container *c, const char *network, char out[9])
-{
-	struct in_addr a = {0};
-	for (size_t i = 0; i < c->networks.len; i++) {
-		if (str_eq(c->networks.p[i].name, network)) {
-			inet_pton(AF_INET, c->networks.p[i].ip, &a);
-		}
-	}
-	snprintf(out, 9, "%08X", a.s_addr);
-}
-
-static int count_connections(struct proxy *p, const struct docker_container *containers, size_t n,
-	const char *remote, int *count, struct error *err)
-{
-	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
-	struct sftp_op **ops = xcalloc(2 * n + 1, sizeof(struct sftp_op *));
-	size_t used = 0;
-	for (size_t i = 0; i < 2 * n; i++) {
-		if (containers[i / 2].running && containers[i / 2].pid > 0) {
-			CLEANUP_FREE char *path = xasprintf(
-				"/proc/%d/net/%s", containers[i / 2].pid, i % 2 ? "tcp6" : "tcp");
-			ops[used++] = sftp_read(b, path, MAX_PROC);
-		}
-	}
-	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
-	*count = 0;
-	for (size_t i = 0; rc == 0 && i < used; i++) {
-		if (ops[i]->status == SFTP_OK) {
-			*count += proxy_count_connections(
-				str_c(&ops[i]->data), p->state.app_port, remote);
-		}
-	}
-	free(ops);
-	sftp_batch_free(b);
-	return rc;
-}
-
 static int nginx_in_flight(
 	struct proxy *p, const struct strvec *names, int *count, struct error *err)
 {
-	size_t n = names->len;
-	char remote[9];
-	struct docker_container *c = xcalloc(n + 1, sizeof(*c));
-	struct docker_lookup *look_up = xcalloc(n + 1, sizeof(*look_up));
-	for (size_t i = 0; i <= n; i++) {
-		look_up[i].kind = DOCKER_LOOKUP_CONTAINER;
-		look_up[i].name = i < n ? names->p[i] : p->container;
-		look_up[i].out = &c[i];
-	}
-	int rc = docker_lookup(p->host->docker, look_up, n + 1, err);
-	if (rc == 0) {
-		address_hex(&c[n], p->config.network, remote);
-		rc = count_connections(p, c, n, remote, count, err);
-	}
+	int rc = proxy_connections(p, names, count, err);
 	int64_t since = clock_mono_ms() - p->reloaded_ms;
 	if (p->reloaded_ms && since < linger_ms(p->version) + 100 && linger_ms(p->version)) {
 		*count += *count == 0 ? 1 : 0; /* one may still come */
 	}
-	for (size_t i = 0; i <= n; i++) {
-		docker_container_fini(&c[i]);
-	}
-	free(look_up);
-	free(c);
 	return rc;
 }
 
@@ -688,6 +608,7 @@ const struct proxy_driver proxy_nginx = {
 	.name = "nginx",
 	.ext = "conf",
 	.main = "nginx.conf",
+	.sites = "hosts",
 	.default_image = "nginx:1",
 	.check = nginx_check,
 	.render_main = nginx_main,

@@ -443,8 +443,10 @@ static int validate(struct proxy *p, const struct proxy_service *full, struct er
 	CLEANUP_FREE char *dir = xasprintf("check/%s", p->sid);
 	CLEANUP_FREE char *root = proxy_path(p, dir);
 	/* The dot: a service may be called "nginx", which makes its file nginx.conf. */
-	CLEANUP_FREE char *main_path = xasprintf("%s/.%s", root, p->driver->main);
-	CLEANUP_FREE char *inside = xasprintf(PROXY_ETC "/%s/.%s", dir, p->driver->main);
+	const char *slash = strrchr(p->driver->main, '/');
+	const char *name = slash ? slash + 1 : p->driver->main;
+	CLEANUP_FREE char *main_path = xasprintf("%s/.%s", root, name);
+	CLEANUP_FREE char *inside = xasprintf(PROXY_ETC "/%s/.%s", dir, name);
 	CLEANUP_STRVEC struct strvec argv = {0};
 	struct str out = STR_INIT(STR_MAX_LINE), text = STR_INIT(STR_MAX_FILE);
 	struct proxy_files files = {0};

@@ -36,7 +36,8 @@ char *proxy_container_name(const char *driver)
 
 const struct proxy_driver *proxy_driver_find(const char *name)
 {
-	static const struct proxy_driver *const drivers[] = {&proxy_caddy, &proxy_nginx};
+	static const struct proxy_driver *const drivers[] = {
+		&proxy_caddy, &proxy_nginx, &proxy_traefik};
 	for (size_t i = 0; name && i < sizeof(drivers) / sizeof(drivers[0]); i++) {
 		if (str_eq(drivers[i]->name, name)) {
 			return drivers[i];
@@ -49,7 +50,7 @@ int proxy_driver_check(const char *driver, struct error *err)
 {
 	if (!proxy_driver_find(driver)) {
 		return error_set(err, ERROR_MANIFEST,
-			"there is no proxy driver '%s' (there are caddy and nginx)",
+			"there is no proxy driver '%s' (there are caddy, nginx and traefik)",
 			driver ? driver : "");
 	}
 	return 0;
@@ -203,6 +204,18 @@ static json_t *header_json(const struct proxy_driver *d, const struct proxy_rend
 	return j;
 }
 
+void proxy_json_add(struct str *out, const json_t *j, size_t flags)
+{
+	char *text = json_dumps(j, flags);
+	const char *rest = text ? text : "{}";
+	for (const char *at; (at = strstr(rest, "{{")); rest = at + 2) {
+		str_addn(out, rest, (size_t)(at - rest));
+		str_add(out, "{\\u007b"); /* in strings alone: no object is the key of one */
+	}
+	str_add(out, rest);
+	free(text);
+}
+
 void proxy_render_fragment(const struct proxy_driver *d, struct proxy_render *r,
 	char id[PROXY_ID_SIZE], struct str *out)
 {
@@ -217,16 +230,16 @@ void proxy_render_fragment(const struct proxy_driver *d, struct proxy_render *r,
 	id[PROXY_ID_SIZE - 1] = '\0';
 	r->id = id;
 	json_object_set_new(j, "id", json_string(id));
-	char *text = json_dumps(j, JSON_COMPACT | JSON_ENSURE_ASCII);
 	d->render_service(r, &body);
-	str_addf(&rest, HEADER "%s\n", text ? text : "{}");
+	str_add(&rest, HEADER);
+	proxy_json_add(&rest, j, JSON_COMPACT | JSON_ENSURE_ASCII);
+	str_addc(&rest, '\n');
 	size_t line = rest.len;
 	str_addn(&rest, str_c(&body), body.len);
 	digest_sha256_hex(str_c(&rest), rest.len, hex);
 	str_addn(out, str_c(&rest), line);
 	str_addf(out, DIGEST "%s\n", hex);
 	str_addn(out, str_c(&body), body.len);
-	free(text);
 	str_fini(&body);
 	str_fini(&rest);
 }

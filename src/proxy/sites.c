@@ -218,9 +218,9 @@ static char *site_path(const struct proxy *p, const char *dir, const char *host)
 }
 
 /* A folder of its own holds candidates: both kinds of files in it. */
-static const char *sites_dir(const char *dir)
+static const char *sites_dir(const struct proxy *p, const char *dir)
 {
-	return str_eq(dir, "services") ? "hosts" : dir;
+	return str_eq(dir, "services") ? p->driver->sites : dir;
 }
 
 static char *render_site(const struct proxy *p, const struct proxy_render *r, const char *host,
@@ -268,7 +268,7 @@ void proxy_plan_files(const struct proxy *p, const struct proxy_service *svc, co
 	}
 	for (size_t i = 0; i < count_or_one(svc->hosts); i++) {
 		const char *host = host_at(svc->hosts, i);
-		CLEANUP_FREE char *site = site_path(p, sites_dir(dir), host);
+		CLEANUP_FREE char *site = site_path(p, sites_dir(p, dir), host);
 		CLEANUP_FREE char *body = render_site(p, &r, host, svc);
 		proxy_files_set(out, site, body);
 	}
@@ -281,7 +281,7 @@ void proxy_further_paths(const struct proxy *p, const struct strvec *hosts, stru
 		strvec_pushf(out, "services/%s.loc", p->key);
 	}
 	for (size_t i = 0; i < count_or_one(hosts); i++) {
-		CLEANUP_FREE char *site = site_path(p, "hosts", host_at(hosts, i));
+		CLEANUP_FREE char *site = site_path(p, p->driver->sites, host_at(hosts, i));
 		strvec_push(out, site);
 	}
 }
@@ -295,7 +295,7 @@ void proxy_plan_removals(
 	}
 	for (size_t i = 0; i < count_or_one(&p->state.hosts); i++) {
 		const char *host = host_at(&p->state.hosts, i);
-		CLEANUP_FREE char *site = site_path(p, "hosts", host);
+		CLEANUP_FREE char *site = site_path(p, p->driver->sites, host);
 		if (!want || !proxy_files_has(want, site)) {
 			CLEANUP_FREE char *body = render_site(p, &r, host, NULL);
 			proxy_files_set(out, site, body);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the Traefik driver share. */
+#pragma once
+
+#include "proxy/driver.h"
+
+#define TRAEFIK_PLUGINS "plugins-local"   /* where Traefik looks, below its working folder */
+#define TRAEFIK_ADDRESS "127.0.0.1:61080" /* entry point `deploy`, in the container */
+
+extern const struct proxy_fixed traefik_fixed[];
+
+/* traefik_render.c */
+void traefik_main(const struct proxy_main *m, struct str *out);
+void traefik_service(const struct proxy_render *r, struct str *out);
+void traefik_site(const struct proxy_render *r, const struct proxy_site *site, struct str *out);
