@@ -116,6 +116,16 @@ ERROR_CHECKED int proxy_exec(struct proxy *p, const struct strvec *argv, struct 
 /* The version that proxy_boot() found; 0 when it did not run yet. */
 long proxy_facts_version(const char *text, size_t len);
 
+/* pages.c: what lies beside the fragment of a service that goes. */
+ERROR_CHECKED int proxy_leftovers_remove(struct proxy *p, struct error *err);
+/* nginx_balance.c: how nginx chooses among the containers, and what it logs. */
+void nginx_render_balance(const struct proxy_render *r, struct str *out);
+bool nginx_logs(const struct proxy_service *s); /* further headers */
+void nginx_render_log(const struct proxy_render *r, struct str *out);
+/* Fields of every line of the access log, without the braces around them. */
+extern const char *const nginx_log_fields;
+void nginx_add_proxy_headers(struct str *out, const char *tabs);
+
 /* proxy.c: without reading anything. */
 ERROR_CHECKED struct proxy *proxy_new(struct host *h, const struct proxy_config *pc,
 	const char *service, const char *destination, struct error *err);

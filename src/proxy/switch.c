@@ -10,12 +10,9 @@
 
 #include "util/cancel.h"
 #include "util/clock.h"
-#include "util/fs.h"
 
 #include <errno.h>
 #include <string.h>
-
-#define MAX_NEXT 1024
 
 /* Puts the files there (NULL texts: removes), those that lie ready by renaming. */
 static int put_files(struct proxy *p, const struct proxy_files *files, struct error *err)
@@ -284,25 +281,6 @@ int proxy_drain(
 	}
 }
 
-/* Files that were got ready for a switch and never needed. */
-static int remove_next(struct proxy *p, struct error *err)
-{
-	CLEANUP_FREE char *dir = proxy_path(p, "next");
-	CLEANUP_FREE char *prefix = xasprintf("%s-", p->sid);
-	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
-	const struct sftp_op *list = sftp_list(b, dir, MAX_NEXT);
-	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
-	for (size_t i = 0; rc == 0 && list->status == SFTP_OK && i < list->entries.len; i++) {
-		if (str_starts(list->entries.p[i].name, prefix)) {
-			CLEANUP_FREE char *path = fs_join(dir, list->entries.p[i].name);
-			sftp_remove(b, path);
-		}
-	}
-	rc = rc == 0 ? sftp_run(b, PROXY_TIMEOUT_MS, err) : rc;
-	sftp_batch_free(b);
-	return rc;
-}
-
 int proxy_remove_service(struct proxy *p, struct error *err)
 {
 	struct proxy_files gone = {0};
@@ -313,13 +291,7 @@ int proxy_remove_service(struct proxy *p, struct error *err)
 	if (rc == 0 && gone.len && proxy_running(p, &same, &ignored) == 0) {
 		rc = p->driver->reload(p, err);
 	}
-	if (rc == 0 && p->driver->slots) {
-		struct sftp_batch *b = sftp_batch_new(p->host->sftp);
-		proxy_slots_remove(p, b);
-		rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
-		sftp_batch_free(b);
-	}
-	rc = rc == 0 ? remove_next(p, err) : rc;
+	rc = rc == 0 ? proxy_leftovers_remove(p, err) : rc;
 	reparse(p);
 	proxy_files_fini(&gone);
 	return rc < 0 ? host_error(p->host, err) : 0;

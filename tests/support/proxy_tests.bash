@@ -458,4 +458,7 @@ own_error_pages() {
 	app_commit "None"
 	deploy_ok push
 	[[ $(nobody_answers) =~ "This site is not answering" ]]
+	deploy_ok remove -y
+	testbed exec h1 find "$DEPLOY_DIR/pages" "$DEPLOY_DIR/next" -mindepth 1 >"$BATS_TEST_TMPDIR/left"
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/left")" "" "what is left on the server"
 }
