@@ -76,6 +76,14 @@ struct config_tls_settings {
 	struct strvec ciphers; /* of TLS 1.2, by their IANA names; empty: the proxy's own */
 };
 
+/* `proxy.acme`: where certificates come from with `ssl: true`. */
+struct config_acme {
+	const char *email;  /* or NULL */
+	const char *server; /* directory URL; NULL: the driver's own (Let's Encrypt) */
+	const char *ca;     /* absolute path of the roots of that server's own HTTPS, or NULL */
+	const char *ca_pem; /* what is in that file */
+};
+
 struct config_proxy {
 	bool enabled;
 	const char *driver;          /* "caddy", "nginx", "traefik" */
@@ -88,6 +96,7 @@ struct config_proxy {
 	const char *certificate_secret, *private_key_secret; /* CONFIG_TLS_GIVEN */
 	struct config_mark tls_mark;
 	struct config_tls_settings tls_settings;
+	struct config_acme acme;
 	bool ssl_redirect;
 	struct config_health health;
 	int deploy_timeout_ms;    /* a candidate has to be healthy by then */

@@ -126,6 +126,9 @@ char *proxy_sid(const char *key);
 char *proxy_shape(const struct proxy_driver *d, const struct proxy_service *svc, long version);
 /* JSON, which YAML includes; it holds no "{{", at which Traefik's templates begin. */
 void proxy_json_add(struct str *out, const json_t *j, size_t flags);
+/* Where `acme_ca` lies below PROXY_ETC: the name changes with it. NULL without one; caller frees.
+ */
+char *proxy_acme_ca_file(const struct proxy_config *c);
 /* "2.6.2", "v2.8.4 h1:...", "nginx version: nginx/1.22.1": the number, or 0. */
 long proxy_version_parse(const char *text);
 

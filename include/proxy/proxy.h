@@ -57,6 +57,7 @@ struct proxy_config {
 	const char *container;   /* its name; NULL: deploy-proxy-<driver> (tests have others) */
 	const char *acme_email;  /* or NULL */
 	const char *acme_server; /* directory URL; NULL: the driver's default */
+	const char *acme_ca;     /* PEM: roots of that server's own HTTPS; NULL: public ones */
 	int64_t log_max_size;    /* bytes of the container's own log; 0: 10 MiB */
 	const struct config_options *options; /* of the container; or NULL */
 };

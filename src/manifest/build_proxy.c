@@ -4,6 +4,7 @@
 
 #include "manifest/ciphers.h"
 #include "manifest/syntax.h"
+#include "util/fs.h"
 
 #include <string.h>
 
@@ -68,6 +69,44 @@ static void build_ssl(struct build *b, const struct node *proxy, struct config_p
 	}
 	p->ssl_redirect = p->tls != CONFIG_TLS_NONE && get_bool(proxy, "ssl_redirect", true);
 	p->forward_headers = get_bool(proxy, "forward_headers", p->tls == CONFIG_TLS_NONE);
+}
+
+static const char *read_roots(struct build *b, const struct node *n, const char *path)
+{
+	CLEANUP_STR struct str text = STR_INIT(STR_MAX_FILE);
+	struct error why = {0};
+
+	if (!fs_exists(path)) {
+		mistake(b, n, NULL, "there is no file '%s'", n->raw);
+		return NULL;
+	}
+	if (fs_read(path, &text, &why) < 0) {
+		mistake(b, n, NULL, "%s", why.text);
+		return NULL;
+	}
+	if (strstr(str_c(&text), "-----BEGIN CERTIFICATE-----") == NULL) {
+		mistake(b, n, NULL, "'%s' has no certificate in PEM form", n->raw);
+	}
+	return arena_strdup(b->arena, str_c(&text));
+}
+
+static void build_acme(struct build *b, const struct node *proxy, struct config_proxy *p)
+{
+	const struct node *acme = node_get(proxy, "acme"), *ca = node_get(acme, "ca");
+
+	/* A destination or a role without ssl leaves that of the other ones alone. */
+	if (!usable(acme) || (p->tls != CONFIG_TLS_AUTO && has(proxy, "ssl"))) {
+		return;
+	}
+	if (p->tls != CONFIG_TLS_AUTO) {
+		mistake(b, acme, "ssl: true", "'acme' is only for a proxy with 'ssl: true'");
+	}
+	p->acme.email = get_text(acme, "email", NULL);
+	p->acme.server = get_text(acme, "server", NULL);
+	if (usable(ca)) {
+		p->acme.ca = absolute_path(b, ca->text);
+		p->acme.ca_pem = read_roots(b, ca, p->acme.ca);
+	}
 }
 
 static void build_metrics(struct build *b, const struct node *run, struct config_proxy *p)
@@ -181,6 +220,7 @@ void build_proxy(struct build *b, const struct node *proxy, struct config_proxy 
 	p->app_port = get_int(proxy, "app_port", 80);
 	build_ssl(b, proxy, p);
 	build_tls(b, proxy, p);
+	build_acme(b, proxy, p);
 	build_health(b, node_get(proxy, "healthcheck"), p->app_port, &p->health);
 	p->deploy_timeout_ms = b->c->deploy_timeout_ms;
 	p->drain_timeout_ms = b->c->drain_timeout_ms;

@@ -287,7 +287,23 @@ static json_t *tls_json(const struct config_tls_settings *s)
 	return o;
 }
 
-static json_t *proxy_json(const struct config_proxy *p)
+static json_t *acme_json(const struct config *c, const struct config_acme *a)
+{
+	json_t *o = json_object();
+
+	if (a->email != NULL) {
+		put_text(o, "email", a->email);
+	}
+	if (a->server != NULL) {
+		put_text(o, "server", a->server);
+	}
+	if (a->ca != NULL) {
+		put_text(o, "ca", print_below(c, a->ca));
+	}
+	return o;
+}
+
+static json_t *proxy_json(const struct config *c, const struct config_proxy *p)
 {
 	json_t *o = json_object();
 	json_t *buffering = json_object();
@@ -305,6 +321,7 @@ static json_t *proxy_json(const struct config_proxy *p)
 		put_bool(o, "ssl", p->tls == CONFIG_TLS_AUTO);
 	}
 	put_new(o, "tls", tls_json(&p->tls_settings));
+	put_new(o, "acme", acme_json(c, &p->acme));
 	put_bool(o, "ssl_redirect", p->ssl_redirect);
 	put_list(o, "path_prefixes", &p->path_prefixes);
 	put_bool(o, "strip_path_prefix", p->strip_path_prefix);
@@ -335,7 +352,7 @@ static void put_life(json_t *o, const struct config *c, const struct config_role
 	put_int(o, "replicas", role->replicas);
 	if (role->proxied) {
 		if (role != c->primary_role) {
-			json_object_set_new(o, "proxy", proxy_json(role->proxy));
+			json_object_set_new(o, "proxy", proxy_json(c, role->proxy));
 		}
 		return;
 	}
@@ -536,7 +553,7 @@ json_t *config_to_json(const struct config *c)
 	put_text(o, "primary_role", c->primary_role != NULL ? c->primary_role->name : NULL);
 	put_bool(o, "allow_empty_roles", c->allow_empty_roles);
 	if (c->proxy.enabled) {
-		json_object_set_new(o, "proxy", proxy_json(&c->proxy));
+		json_object_set_new(o, "proxy", proxy_json(c, &c->proxy));
 	}
 	if (c->registry.enabled) {
 		put_new(o, "registry", print_registry(&c->registry));

@@ -56,6 +56,7 @@ FORMAT(f_mode, "a mode such as 0644", syntax_mode, "^[0-7]{3,4}$");
 FORMAT(f_owner, "user[:group]", syntax_owner, NULL);
 FORMAT(f_schedule, "daily, or five fields as cron has them", syntax_schedule, NULL);
 FORMAT(f_url, "a URL, or [SECRET] that holds it", syntax_url, "^https?://");
+FORMAT(f_plain_url, "a URL", syntax_url, "^https?://");
 FORMAT(f_email, "an e-mail address", syntax_email, "@");
 FORMAT(f_host_port, "host[:port]", syntax_host_port, NULL);
 FORMAT(f_cipher, "a cipher suite of TLS 1.2", tls_cipher_check, "^(TLS_)?ECDHE[-_](ECDSA|RSA)[-_]");
@@ -125,6 +126,7 @@ TEXT(schedule, f_schedule);
 TEXT(host_port, f_host_port);
 TEXT(endpoint, f_url);
 TEXT(email, f_email);
+TEXT(plain_url, f_plain_url);
 TEXT(backup_to, f_backup_to);
 WORDS(arch_word, "amd64", "arm64");
 static const struct schema arch = {
@@ -224,6 +226,14 @@ static const struct schema_key tls_keys[] = {
 };
 MAP(tls, tls_keys);
 
+static const struct schema_key acme_keys[] = {
+	KEY("email", &email, NULL, "Address that the authority writes to."),
+	KEY("server", &plain_url, "Let's Encrypt's", "Directory of the authority."),
+	KEY("ca", &path, NULL, "File with the root certificates of that server's own HTTPS."),
+	END,
+};
+MAP(acme, acme_keys);
+
 static const struct schema_key buffering_keys[] = {
 	KEY("requests", &boolean, "false", "Read a request whole before the application gets it."),
 	KEY("responses", &boolean, "false", "Read a response whole before the client gets it."),
@@ -281,6 +291,7 @@ static const struct schema_key proxy_keys[] = {
 	KEY("hosts", &domains, NULL, "Host names that are routed here; none: every one."),
 	KEY("app_port", &port, "80", "Port that the application listens on."),
 	KEY("ssl", &ssl, "false", "`true`: certificate by itself; or the secrets that hold one."),
+	KEY("acme", &acme, NULL, "Whom `ssl: true` has its certificates from."),
 	KEY("tls", &tls, NULL, "Versions and ciphers of TLS, and HSTS."),
 	KEY("ssl_redirect", &boolean, "true", "With ssl: HTTP is redirected to HTTPS."),
 	KEY("path_prefix", &prefix_list, NULL, "Path that is routed here; several with commas."),

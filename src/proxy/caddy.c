@@ -98,6 +98,10 @@ static void caddy_main(const struct proxy_main *m, struct str *out)
 	if (c->acme_server) {
 		str_addf(out, "\tacme_ca %s\n", c->acme_server);
 	}
+	if (c->acme_ca) {
+		CLEANUP_FREE char *file = proxy_acme_ca_file(c);
+		str_addf(out, "\tacme_ca_root " PROXY_ETC "/%s\n", file);
+	}
 	/* The default log goes to a file too: a full pipe to a dead dockerd would stop the proxy.
 	 */
 	str_add(out, "\tlog default {\n\t\toutput file " PROXY_LOG

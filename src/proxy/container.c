@@ -266,9 +266,16 @@ static int write_file(struct proxy *p, const char *relative, const char *text, s
 	return rc;
 }
 
+static int write_roots(struct proxy *p, struct error *err)
+{
+	CLEANUP_FREE char *file = proxy_acme_ca_file(&p->config);
+	return file ? write_file(p, file, p->config.acme_ca, err) : 0;
+}
+
+/* What a new container wants to find. */
 static int write_fixed(struct proxy *p, struct error *err)
 {
-	int rc = 0;
+	int rc = write_roots(p, err);
 	for (const struct proxy_fixed *f = p->driver->fixed; rc == 0 && f && f->path; f++) {
 		CLEANUP_FREE char *path = proxy_path(p, f->path);
 		struct str text = STR_INIT(STR_MAX_FILE);
@@ -284,6 +291,12 @@ static int write_fixed(struct proxy *p, struct error *err)
 		str_fini(&text);
 	}
 	return rc;
+}
+
+/* The roots first: the main file names them. */
+static int write_main(struct proxy *p, const char *text, struct error *err)
+{
+	return write_roots(p, err) < 0 ? -1 : write_file(p, p->driver->main, text, err);
 }
 
 static int collect(void *ctx, enum frames_stream stream, const void *data, size_t len)
@@ -481,7 +494,7 @@ static int refine_main(struct proxy *p, const struct seen *s, const char *text, 
 	if (str_eq(better, text)) {
 		return 0;
 	}
-	return write_file(p, p->driver->main, better, err) < 0 ? -1 : p->driver->reload(p, err);
+	return write_main(p, better, err) < 0 ? -1 : p->driver->reload(p, err);
 }
 
 static int boot(struct proxy *p, struct seen *s, struct proxy_boot_result *r, struct error *err)
@@ -497,7 +510,7 @@ static int boot(struct proxy *p, struct seen *s, struct proxy_boot_result *r, st
 	}
 	CLEANUP_FREE char *text = main_text(p, s);
 	bool main_changed = !str_eq(text, s->main);
-	if (main_changed && write_file(p, p->driver->main, text, err) < 0) {
+	if (main_changed && write_main(p, text, err) < 0) {
 		return -1;
 	}
 	if (boot_container(p, s, &spec, main_changed, r, err) < 0) {
@@ -587,7 +600,7 @@ static int reboot(struct proxy *p, struct seen *s, int drain_ms, int *gap_ms, st
 	}
 	/* The image may be another one: written for any version first. */
 	CLEANUP_FREE char *text = main_text(p, s);
-	if (!str_eq(text, s->main) && write_file(p, p->driver->main, text, err) < 0) {
+	if (!str_eq(text, s->main) && write_main(p, text, err) < 0) {
 		return -1;
 	}
 	int rc =

@@ -56,6 +56,16 @@ int proxy_driver_check(const char *driver, struct error *err)
 	return 0;
 }
 
+char *proxy_acme_ca_file(const struct proxy_config *c)
+{
+	char hex[DIGEST_HEX_SIZE];
+	if (!c->acme_ca) {
+		return NULL;
+	}
+	digest_sha256_hex(c->acme_ca, strlen(c->acme_ca), hex);
+	return xasprintf("acme-%.8s.pem", hex);
+}
+
 long proxy_version_parse(const char *text)
 {
 	for (const char *p = text; *p; p++) {

@@ -56,6 +56,9 @@ void proxy_config_init(struct proxy_config *pc, const struct config *c)
 		.no_ports = !c->proxy.publish,
 		.metrics_port = c->proxy.metrics_port,
 		.metrics_ip = c->proxy.metrics_ip,
+		.acme_email = c->proxy.acme.email,
+		.acme_server = c->proxy.acme.server,
+		.acme_ca = c->proxy.acme.ca_pem,
 		.log_max_size = syntax_size(c->proxy.log_max_size),
 		.options = &c->proxy.options,
 	};

@@ -89,6 +89,10 @@ static void add_acme(struct strvec *argv, const struct proxy_config *c)
 	if (c->acme_server) {
 		strvec_pushf(argv, "%scaserver=%s", acme, c->acme_server);
 	}
+	if (c->acme_ca) {
+		CLEANUP_FREE char *file = proxy_acme_ca_file(c);
+		strvec_pushf(argv, "%scacertificates=" PROXY_ETC "/%s", acme, file);
+	}
 }
 
 static void add_logs(struct strvec *argv)

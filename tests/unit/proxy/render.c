@@ -116,6 +116,9 @@ static void render_all(const json_t *j, struct str *out)
 	s.slots[1] = (struct proxy_slot){.replicas = (int)s.draining.len, .port = s.app_port};
 	p->config = (struct proxy_config){.driver = json_str_at(j, "driver", ""),
 		.metrics_port = (int)json_int_at(j, "metrics_port", 0),
+		.acme_email = json_str_at(j, "acme_email", NULL),
+		.acme_server = json_str_at(j, "acme_server", NULL),
+		.acme_ca = json_str_at(j, "acme_ca", NULL),
 		.http_port = (int)json_int_at(j, "http_port", 80),
 		.https_port = (int)json_int_at(j, "https_port", 443)};
 	p->driver = proxy_driver_find(p->config.driver);

@@ -1,0 +1,55 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Automatic certificates, by a real ACME authority (pebble) over HTTP-01. The tests go on from one
+# another.
+
+setup_file() {
+	load ../support/helpers
+	load ../support/pebble
+	bed_up 1
+	pebble_up
+	export APP=$BATS_FILE_TMPDIR/app
+	app_repo h1
+	cp "$PEBBLE/ca.pem" "$APP/authority.pem"
+}
+
+teardown_file() {
+	load ../support/helpers
+	load ../support/pebble
+	pebble_down
+	bed_down
+}
+
+setup() {
+	load ../support/helpers
+	load ../support/pebble
+	APP=$BATS_FILE_TMPDIR/app
+}
+
+teardown() { e2e_report; }
+
+secured() { # DRIVER
+	cat <<-END
+	proxy:
+	  driver: $1
+	  host: sample.test
+	  app_port: 3000
+	  ssl: true
+	  acme: {email: ops@sample.test, server: "$PEBBLE_URL", ca: authority.pem}
+	END
+}
+
+fetch() { curl -sS --cacert "$PEBBLE/roots.pem" --resolve "sample.test:443:$H1_IP" https://sample.test/; }
+
+@test "caddy: a push has a certificate by HTTP-01, and status and check tell its days" {
+	sed -i '/^proxy:/,/^[^ ]/{/^proxy:/d;/^ /d}' "$APP/deploy.yml"
+	app_commit "With TLS" "deploy.yml=$(cat "$APP/deploy.yml"; secured caddy)"
+	deploy_ok push
+	pebble_await sample.test
+	assert_equal "$(fetch)" "version 1"
+	assert_equal "$(pebble_issued)" 1
+	deploy_ok status
+	assert_stdout "sample.test +Pebble.* 8[0-9] +20"
+	deploy_ok check
+	assert_stdout "sample.test: the certificate .*8[0-9] days.*by Pebble"
+}
