@@ -53,3 +53,20 @@ fetch() { curl -sS --cacert "$PEBBLE/roots.pem" --resolve "sample.test:443:$H1_I
 	deploy_ok check
 	assert_stdout "sample.test: the certificate .*8[0-9] days.*by Pebble"
 }
+
+@test "traefik: the same, and a reboot of the proxy needs no further one" {
+	"$E2E_ROOT/deploy/support/image" traefik:v3
+	testbed load h1 traefik:v3
+	deploy_ok -y proxy remove
+	sed -i 's/driver: caddy/driver: traefik/' "$APP/deploy.yml"
+	app_commit "By Traefik" "version.txt=version 2"
+	deploy_ok push
+	pebble_await sample.test
+	assert_equal "$(fetch)" "version 2"
+	assert_equal "$(pebble_issued)" 2
+	deploy_ok status
+	assert_stdout "sample.test +Pebble.* 8[0-9] +20"
+	deploy_ok proxy reboot
+	pebble_await sample.test
+	assert_equal "$(pebble_issued)" 2
+}
