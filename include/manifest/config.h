@@ -69,6 +69,22 @@ struct config_rate_limit {
 };
 VEC_TYPE(config_rate_limits, struct config_rate_limit);
 
+/* `proxy.load_balancing`, between the containers of a host; zero: as the driver does by itself. */
+enum config_balance_policy {
+	CONFIG_BALANCE_DEFAULT,
+	CONFIG_BALANCE_ROUND_ROBIN,
+	CONFIG_BALANCE_LEAST_CONN,
+	CONFIG_BALANCE_RANDOM,
+	CONFIG_BALANCE_IP_HASH,
+};
+struct config_balancing {
+	enum config_balance_policy policy;
+	const char *cookie; /* that keeps a client with its container; NULL: nothing does */
+	bool secure;        /* the cookie is for HTTPS alone */
+	int64_t max_age_s;  /* of the cookie; 0: until the browser is closed */
+};
+extern const char *const config_balance_names[]; /* by policy; "" for the default */
+
 /* `proxy.tls`; zero: TLS 1.2 and later, ciphers as the proxy chooses them. */
 struct config_tls_settings {
 	bool only_13;          /* no TLS 1.2 */
@@ -107,7 +123,10 @@ struct config_proxy {
 	struct strmap response_headers; /* set in every answer of the application */
 	bool compress;
 	struct config_rate_limits rate_limits;
-	bool forward_headers; /* trust X-Forwarded-* of the client; default: not with TLS */
+	struct config_balancing balancing;
+	const char *snippet;      /* absolute path of the user's own directives, or NULL */
+	const char *snippet_name; /* as written */
+	bool forward_headers;     /* trust X-Forwarded-* of the client; default: not with TLS */
 	struct strvec log_request_headers, log_response_headers; /* in the access log */
 	const char *error_pages; /* folder under the root, served for 4xx and 5xx, or NULL */
 	/* run: of the proxy container */

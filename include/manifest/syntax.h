@@ -37,6 +37,8 @@ const char *syntax_text(const char *s);        /* not empty */
 const char *syntax_command(const char *s);     /* words as syntax_words() splits them */
 const char *syntax_alias(const char *s);       /* [a-z0-9_-]+ */
 const char *syntax_header(const char *s);      /* HTTP field name */
+const char *syntax_log_header(const char *s);  /* one that may stand in a log */
+const char *syntax_cookie(const char *s);      /* name of a cookie and of a variable */
 const char *syntax_response_header(const char *s); /* one that a proxy may set */
 const char *syntax_header_value(
 	const char *s); /* one that no proxy's configuration takes for more than text */

@@ -24,6 +24,7 @@
 #define PROXY_LOG          "/var/log/deploy"       /* its log/ */
 #define PROXY_VAR          "/var/lib/deploy"       /* its data/ */
 #define PROXY_PAGES        PROXY_ETC "/pages"      /* <sid>/502.html: a service's own */
+#define PROXY_SNIPPETS     PROXY_ETC "/snippets"   /* <sid>-<digest>.<ext>: the user's own */
 #define PROXY_PROBE_HOST   "probe.deploy.internal" /* on the probe socket: any container by name */
 #define PROXY_ID_HOST      "id.deploy.internal"    /* <service id>.<this>: the id that runs */
 #define PROXY_HEADER       "X-Deploy-Upstream"     /* on the probe socket only */
@@ -108,6 +109,13 @@ struct proxy_driver {
 		struct proxy *p, const struct strvec *names, int *count, struct error *err);
 	bool (*parse_log)(const char *line, size_t len, struct proxy_log_entry *e);
 };
+
+/* Whether the service's requests are shared otherwise than the driver does by itself. */
+static inline bool proxy_balances(const struct proxy_service *s)
+{
+	const struct config_balancing *b = s->balancing;
+	return b && (b->policy != CONFIG_BALANCE_DEFAULT || b->cookie);
+}
 
 const struct proxy_driver *proxy_driver_find(const char *name); /* NULL: there is none */
 extern const struct proxy_driver proxy_caddy, proxy_nginx, proxy_traefik;

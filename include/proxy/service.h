@@ -25,7 +25,8 @@ struct proxy_slot {
 	int port;
 };
 
-#define PROXY_PAGE_MAX ((size_t)256 << 10) /* bytes */
+#define PROXY_PAGE_MAX    ((size_t)256 << 10) /* bytes */
+#define PROXY_SNIPPET_MAX ((size_t)64 << 10)
 
 struct proxy_service {
 	const char *service;
@@ -50,7 +51,15 @@ struct proxy_service {
 	const struct strmap *response_headers; /* judged by the manifest; or NULL */
 	bool compress;
 	const struct config_rate_limits *rate_limits; /* nginx; or NULL */
-	bool own_pages;                               /* for its errors: proxy_pages_write() */
+	const struct config_balancing *balancing;     /* or NULL: as the driver does by itself */
+	/* The user's own directives: their text, or NULL; then `snippet_kept` tells whether the
+	 * ones that the server has stay. */
+	const char *snippet;
+	bool snippet_kept;
+	const char *snippet_name;   /* as the manifest has it, or NULL */
+	const char *snippet_digest; /* filled in by proxy_*(): names the file on the server */
+	const struct strvec *log_request, *log_response; /* further headers in the log; or NULL */
+	bool own_pages;                                  /* for its errors: proxy_pages_write() */
 	bool forward_headers; /* trust X-Forwarded-* of the client (a load balancer in front) */
 
 	struct strvec live; /* container names that get the traffic; owned: proxy_service_fini() */
@@ -96,6 +105,7 @@ struct proxy_state {
 	enum config_tls tls;
 	struct config_tls_settings tls_settings;
 	char *certificate; /* its digest, "" when none is given */
+	char *snippet;     /* the same */
 	bool strip, redirect, maintenance;
 	char *message; /* "" when none */
 	char *shape;   /* digest of all but the upstreams: same shape, same validity */

@@ -48,6 +48,7 @@ void run_fini(struct run *r)
 	}
 	free(r->targets);
 	strmap_fini(&r->pages);
+	strmap_fini(&r->snippets);
 	release_fini(&r->release);
 	image_source_free(r->image);
 }
@@ -723,7 +724,8 @@ int run_execute(struct run *r, struct error *err)
 	struct deployment *d = r->d;
 	bool rolling = r->plan->batches > 0;
 	error_pages_read(r);
-	if (prepare(r, err) < 0 || (rolling ? rolling_move(r, err) : move_all(r, err)) < 0 ||
+	if (snippets_read(r, err) < 0 || prepare(r, err) < 0 ||
+		(rolling ? rolling_move(r, err) : move_all(r, err)) < 0 ||
 		record_live(r, err) < 0) {
 		undo(r, err);
 		return -1;

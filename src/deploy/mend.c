@@ -22,6 +22,10 @@ static int route(struct run *r, struct target *t, const struct plan_step *s, str
 	if (traffic_service(r, t, err) < 0) {
 		return -1;
 	}
+	const char *snippet = target_proxy(r->d, t)->snippet;
+	if (snippet) {
+		rt->service.snippet = snippet_get(r, serves ? serves->commit : NULL, snippet);
+	}
 	rt->service.release = serves ? serves->version : NULL;
 	strvec_fini(&rt->service.live);
 	strvec_copy(&rt->service.live, &s->names);
@@ -70,8 +74,28 @@ static int mend_target(struct deployment *d, struct target *t, void *run, struct
 	return run_steps(run, t, PLAN_MEND, mend_step, err);
 }
 
+/* Of the releases that serve; one that is not here stays as the proxy has it. */
+static void read_snippets(struct run *r)
+{
+	VEC_FOREACH (&r->plan->steps, i) {
+		const struct plan_step *s = &r->plan->steps.p[i];
+		if (s->phase != PLAN_MEND || s->kind != STEP_ROUTES || s->names.len == 0) {
+			continue;
+		}
+		const struct target *t = &r->d->targets[s->host];
+		const char *snippet = target_proxy(r->d, t)->snippet;
+		const struct release *serves =
+			history_find_on(&r->d->history, s->number, t->address->name);
+		if (snippet && !snippet_load(r, serves ? serves->commit : NULL, snippet)) {
+			ui_debug(r->d->ui, t->host->name, "no proxy.snippet of release %ld",
+				s->number);
+		}
+	}
+}
+
 int mend_steps(struct run *r, struct error *err)
 {
+	read_snippets(r);
 	return deployment_each(r->d, mend_target, r, err);
 }
 

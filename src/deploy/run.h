@@ -43,6 +43,7 @@ struct run {
 	const struct plan_hosts *hosts;
 	struct release release;           /* that is being made */
 	struct strmap pages;              /* error_pages.c: status -> HTML */
+	struct strmap snippets;           /* error_pages.c: "commit:path" -> text */
 	struct image_source *image;       /* NULL: rollback, or the registry has it */
 	const struct registry_auth *auth; /* borrowed; NULL: rollback */
 	enum image_strategy strategy;
@@ -59,6 +60,12 @@ struct run {
 
 /* Reads them into r->pages, where the manifest has error_pages_path. */
 void error_pages_read(struct run *r);
+/* The proxy's snippet of a commit, as read; NULL: it was not. Borrowed. */
+const char *snippet_get(const struct run *r, const char *commit, const char *path);
+/* Reads it; false: it is not there, or too long. From one thread. */
+bool snippet_load(struct run *r, const char *commit, const char *path);
+/* Reads those of the release for all targets. */
+ERROR_CHECKED int snippets_read(struct run *r, struct error *err);
 
 /* -- execute.c -- */
 

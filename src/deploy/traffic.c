@@ -17,6 +17,8 @@ int traffic_service(struct run *r, struct target *t, struct error *err)
 	}
 	proxy_service_init(&rt->service, c, proxy);
 	rt->service.release = r->release.version;
+	rt->service.snippet =
+		proxy->snippet ? snippet_get(r, r->release.commit, proxy->snippet) : NULL;
 	if (t->seen.proxy && proxy_live(t->seen.proxy)->maintenance) {
 		/* A push does not end a maintenance: `app live` does. */
 		rt->service.maintenance = true;

@@ -199,10 +199,69 @@ static void build_rate_limits(struct build *b, const struct node *proxy, struct 
 	}
 }
 
+const char *const config_balance_names[] = {
+	"", "round_robin", "least_conn", "random", "ip_hash", NULL};
+
+static void build_balancing(struct build *b, const struct node *proxy, struct config_proxy *p)
+{
+	const struct node *n = node_get(proxy, "load_balancing");
+	const struct node *sticky = node_get(n, "sticky");
+	const char *policy = get_text(n, "policy", "");
+	const char *max_age = get_text(sticky, "max_age", NULL);
+
+	for (int i = 0; config_balance_names[i]; i++) {
+		if (str_eq(policy, config_balance_names[i])) {
+			p->balancing.policy = (enum config_balance_policy)i;
+		}
+	}
+	if (!usable(sticky) || (sticky->kind != NODE_MAP && !get_bool(n, "sticky", false))) {
+		return;
+	}
+	p->balancing.cookie = get_text(sticky, "cookie", "deploy_sticky");
+	p->balancing.secure = get_bool(sticky, "secure", p->tls != CONFIG_TLS_NONE);
+	if (max_age) {
+		p->balancing.max_age_s = syntax_duration(max_age) / 1000;
+	}
+	if (str_eq(p->driver, "caddy") && p->balancing.policy != CONFIG_BALANCE_DEFAULT &&
+		p->balancing.policy != CONFIG_BALANCE_RANDOM) {
+		mistake(b, node_get(n, "policy"), "policy: random, or driver: nginx",
+			"the caddy driver chooses a sticky client's container at random");
+	}
+}
+
+/* Further headers in the access log: caddy's is one for all services of a host name. */
+static void build_log(struct build *b, const struct node *proxy, struct config_proxy *p)
+{
+	const struct node *logging = node_get(proxy, "logging");
+
+	get_list(b, logging, "request_headers", false, &p->log_request_headers);
+	get_list(b, logging, "response_headers", false, &p->log_response_headers);
+	if ((p->log_request_headers.len > 0 || p->log_response_headers.len > 0) &&
+		!str_eq(p->driver, "nginx")) {
+		mistake(b, logging, "driver: nginx",
+			"the %s driver logs no further headers of one service", p->driver);
+	}
+}
+
+/* It is read from the commit that is pushed. */
+static void build_snippet(struct build *b, const struct node *proxy, struct config_proxy *p)
+{
+	const struct node *n = node_get(proxy, "snippet");
+
+	if (!usable(n)) {
+		return;
+	}
+	p->snippet = build_inside(b, n);
+	p->snippet_name = n->text;
+	if (str_eq(p->driver, "traefik")) {
+		mistake(b, n, "driver: caddy, or driver: nginx",
+			"the traefik driver takes no directives of one's own");
+	}
+}
+
 void build_proxy(struct build *b, const struct node *proxy, struct config_proxy *p)
 {
 	const struct node *buffering = node_get(proxy, "buffering");
-	const struct node *logging = node_get(proxy, "logging");
 
 	p->enabled = true;
 	p->mark = mark_at(proxy);
@@ -231,8 +290,9 @@ void build_proxy(struct build *b, const struct node *proxy, struct config_proxy 
 	get_map(b, proxy, "response_headers", &p->response_headers);
 	p->compress = get_bool(proxy, "compress", false);
 	build_rate_limits(b, proxy, p);
-	get_list(b, logging, "request_headers", false, &p->log_request_headers);
-	get_list(b, logging, "response_headers", false, &p->log_response_headers);
+	build_balancing(b, proxy, p);
+	build_snippet(b, proxy, p);
+	build_log(b, proxy, p);
 	p->error_pages = b->c->error_pages_path;
 	build_run(b, node_get(proxy, "run"), p);
 }

@@ -69,6 +69,17 @@ const char *absolute_path(struct build *b, const char *path)
 }
 
 /* A folder of the work tree; symbolic links may not lead out of it either. */
+const char *build_inside(struct build *b, const struct node *n)
+{
+	const char *limit = b->c->git_root != NULL ? b->c->git_root : b->c->root;
+	const char *path = absolute_path(b, n->text);
+
+	if (!inside(path, limit)) {
+		mistake(b, n, NULL, "'%s' leaves the repository", n->raw);
+	}
+	return path;
+}
+
 static const char *build_folder(struct build *b, const struct node *n)
 {
 	const char *limit = b->c->git_root != NULL ? b->c->git_root : b->c->root;

@@ -99,6 +99,9 @@ const char *get_secret(const struct node *map, const char *key);
 /* "~/x", "/x" or "x" under the root: absolute. */
 const char *absolute_path(struct build *b, const char *path);
 
+/* The same of a path that has to be inside of the repository. */
+const char *build_inside(struct build *b, const struct node *n);
+
 void build_env(struct build *b, const struct node *env, struct config_env *out);
 void build_options(struct build *b, const struct node *options, struct config_options *out);
 void build_logging(struct build *b, const struct node *logging, struct config_logging *out);

@@ -13,7 +13,6 @@ static const struct {
 	const char *what;
 } keys[] = {
 	{"accessories.*.proxy", NULL, "accessories behind the proxy are"},
-	{"proxy.logging", NULL, "further headers in the access log are"},
 	{"rollout.strategy", "canary", "strategy 'canary' is"},
 };
 

@@ -303,6 +303,25 @@ static json_t *acme_json(const struct config *c, const struct config_acme *a)
 	return o;
 }
 
+static void put_balancing(json_t *o, const struct config_balancing *s)
+{
+	json_t *balancing = json_object(), *sticky = json_object();
+
+	if (s->policy != CONFIG_BALANCE_DEFAULT) {
+		put_text(balancing, "policy", config_balance_names[s->policy]);
+	}
+	if (s->cookie) {
+		put_text(sticky, "cookie", s->cookie);
+		put_bool(sticky, "secure", s->secure);
+		if (s->max_age_s > 0) {
+			json_object_set_new(
+				sticky, "max_age", json_sprintf("%llds", (long long)s->max_age_s));
+		}
+	}
+	put_new(balancing, "sticky", sticky);
+	put_new(o, "load_balancing", balancing);
+}
+
 static json_t *proxy_json(const struct config *c, const struct config_proxy *p)
 {
 	json_t *o = json_object();
@@ -334,6 +353,10 @@ static json_t *proxy_json(const struct config *c, const struct config_proxy *p)
 	put_map(o, "response_headers", &p->response_headers);
 	put_bool(o, "compress", p->compress);
 	put_rate_limits(o, p);
+	put_balancing(o, &p->balancing);
+	if (p->snippet) {
+		put_text(o, "snippet", print_below(c, p->snippet));
+	}
 	put_bool(o, "forward_headers", p->forward_headers);
 	put_list(logging, "request_headers", &p->log_request_headers);
 	put_list(logging, "response_headers", &p->log_response_headers);

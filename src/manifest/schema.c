@@ -31,8 +31,10 @@ FORMAT(f_line, "one line of text", syntax_line, NULL);
 FORMAT(f_text, "a text", syntax_text, NULL);
 FORMAT(f_command, "a command", syntax_command, NULL);
 FORMAT(f_alias, "the name of an alias", syntax_alias, "^[a-z0-9_][a-z0-9_-]*$");
-FORMAT(f_header, "the name of a header", syntax_header, "^[A-Za-z0-9_-]+$");
 FORMAT(f_response_header, "the name of a header", syntax_response_header, "^[A-Za-z0-9_-]+$");
+FORMAT(f_log_header, "the name of a header that holds no secret", syntax_log_header,
+	"^[A-Za-z0-9_-]+$");
+FORMAT(f_cookie, "the name of a cookie", syntax_cookie, "^[A-Za-z_][A-Za-z0-9_]*$");
 FORMAT(f_header_value, "the value of a header", syntax_header_value, NULL);
 FORMAT(f_rate, "a rate such as 10/s or 5/m", syntax_rate, "^[0-9]+/[sm]$");
 FORMAT(f_user, "a login name", syntax_user, NULL);
@@ -87,6 +89,7 @@ INT(retries, 0, 20);
 DURATION(up_to_hour, 0, HOUR);
 DURATION(some_up_to_hour, SECOND, HOUR);
 DURATION(up_to_day, SECOND, 24 * HOUR);
+DURATION(cookie_age, SECOND, (int64_t)400 * 24 * HOUR);
 DURATION(probe, 10, 10 * MINUTE);
 static const struct schema size = {.scalar = SCHEMA_SIZE, .min = 0, .max = (int64_t)1 << 50};
 TEXT(name, f_name);
@@ -101,7 +104,8 @@ TEXT(word, f_word);
 TEXT(line, f_line);
 TEXT(text, f_text);
 TEXT(command, f_command);
-TEXT(header, f_header);
+TEXT(log_header, f_log_header);
+TEXT(cookie, f_cookie);
 TEXT(header_value, f_header_value);
 TEXT(rate, f_rate);
 TEXT(user, f_user);
@@ -140,7 +144,7 @@ SET(tags, tag);
 SET(secrets, secret);
 static const struct schema one_secret = {
 	.scalar = SCHEMA_TEXT, .format = &f_secret, .items = &secret, .single = true};
-SET(headers, header);
+SET(log_headers, log_header);
 SET(ips, ip);
 SET(ports, port_mapping);
 static const struct schema domains = {.items = &domain, .unique = true};
@@ -247,8 +251,8 @@ static const struct schema_key buffering_keys[] = {
 MAP(buffering, buffering_keys);
 
 static const struct schema_key proxy_logging_keys[] = {
-	KEY("request_headers", &headers, NULL, "Request headers that the access log shows."),
-	KEY("response_headers", &headers, NULL, "Response headers that the access log shows."),
+	KEY("request_headers", &log_headers, NULL, "Request headers that the access log shows."),
+	KEY("response_headers", &log_headers, NULL, "Response headers that the access log shows."),
 	END,
 };
 MAP(proxy_logging, proxy_logging_keys);
@@ -273,6 +277,27 @@ static const struct schema_key run_keys[] = {
 	END,
 };
 MAP(run, run_keys);
+
+static const struct schema_key sticky_keys[] = {
+	KEY("cookie", &cookie, "deploy_sticky", "Name of the cookie."),
+	KEY("secure", &boolean, "with ssl", "Browsers send it by HTTPS alone."),
+	KEY("max_age", &cookie_age, "the browser's session", "Time that browsers keep it."),
+	END,
+};
+static const struct schema sticky = {.scalar = SCHEMA_BOOL, .keys = sticky_keys};
+
+WORDS(policy, "round_robin", "least_conn", "random", "ip_hash");
+static const struct schema_key balancing_keys[] = {
+	KEY("policy", &policy, "of the driver",
+		"round_robin, least_conn, random or ip_hash; by default caddy has least_conn, "
+		"nginx random."),
+	KEY("sticky", &sticky, "false", "A client stays with its container, by a cookie."),
+	NEVER("weights", &any, "Shares of the containers.",
+		"all containers of a release on a host are equal",
+		"another number of 'replicas' on a host"),
+	END,
+};
+MAP(balancing, balancing_keys);
 
 static const struct schema_key rate_limit_keys[] = {
 	KEY("path", &prefix, "/", "This path and what lies below it, as the application sees it."),
@@ -303,6 +328,8 @@ static const struct schema_key proxy_keys[] = {
 	KEY("response_headers", &header_map, NULL, "Headers of every answer of the application."),
 	KEY("compress", &boolean, "false", "Answers are compressed for clients that can read it."),
 	KEY("rate_limits", &rate_limits, NULL, "Requests that one address may send (nginx)."),
+	KEY("load_balancing", &balancing, NULL, "How requests are shared among `replicas`."),
+	KEY("snippet", &inside, NULL, "File with directives of the proxy's own language."),
 	KEY("forward_headers", &boolean, "not ssl", "Trust the client's X-Forwarded headers."),
 	KEY("logging", &proxy_logging, NULL, "What the access log shows beside the usual."),
 	KEY("run", &run, NULL, "The proxy's container."),

@@ -135,6 +135,30 @@ const char *syntax_header(const char *s)
 	return syntax_text(s);
 }
 
+const char *syntax_log_header(const char *s)
+{
+	static const char *const secret[] = {"Authorization", "Proxy-Authorization", "Cookie",
+		"Set-Cookie", "X-Api-Key", "X-Auth-Token", "X-Csrf-Token", NULL};
+
+	for (size_t i = 0; secret[i] != NULL; i++) {
+		if (strcasecmp(s, secret[i]) == 0) {
+			return "is a header that holds secrets, which no log may have";
+		}
+	}
+	return strlen(s) > 64 ? "is no header's name: it has more than 64 letters"
+			      : syntax_header(s);
+}
+
+const char *syntax_cookie(const char *s)
+{
+	for (const char *p = s; *p != '\0'; p++) {
+		if (!alpha(*p) && *p != '_' && (p == s || !digit(*p))) {
+			return "is not a name of letters, digits and '_'";
+		}
+	}
+	return strlen(s) > 64 ? "has more than 64 letters" : syntax_text(s);
+}
+
 const char *syntax_response_header(const char *s)
 {
 	/* What a proxy writes by what it does with the answer. */

@@ -175,13 +175,47 @@ static void add_slot(const struct proxy_render *r, int slot, struct str *out)
 	str_add(out, "\t\t\t\t}\n");
 }
 
+/*
+ * The cookie is a digest of what stands for the container in the configuration, a slot and its
+ * place there: after a switch none has it, and the client gets a new one.
+ */
+static void add_policy(const struct proxy_service *s, int replicas, struct str *out)
+{
+	static const char *const policies[] = {
+		"least_conn", "round_robin", "least_conn", "random", "ip_hash"};
+	const struct config_balancing *b = s->balancing;
+	str_add(out, "\t\t\t\t\tlb_policy ");
+	if (b && b->cookie && replicas > 1) {
+		str_addf(out, "cookie %s\n", b->cookie);
+	} else {
+		str_addf(out, "%s\n", policies[b ? b->policy : CONFIG_BALANCE_DEFAULT]);
+	}
+}
+
+/* Caddy's own cookie has no attributes but a path, in some versions SameSite=None. */
+static void add_cookie(const struct proxy_service *s, struct str *out)
+{
+	const struct config_balancing *b = s->balancing;
+	if (!b || !b->cookie) {
+		return;
+	}
+	str_addf(out,
+		"\t\theader {\n\t\t\tSet-Cookie \"^(%s=[^;]*).*$\" "
+		"\"$1; Path=/; HttpOnly; SameSite=Lax%s",
+		b->cookie, b->secure ? "; Secure" : "");
+	if (b->max_age_s > 0) {
+		str_addf(out, "; Max-Age=%lld", (long long)b->max_age_s);
+	}
+	str_add(out, "\"\n\t\t\tdefer\n\t\t}\n");
+}
+
 static void add_options(const struct proxy_render *r, int replicas, struct str *out)
 {
 	const struct proxy_service *s = r->svc;
 	const char *t = "\t\t\t\t\t";
 	int ms = s->response_timeout_ms > 0 ? s->response_timeout_ms : 30000;
-	str_addf(out, "%slb_policy least_conn\n%slb_try_duration %dms\n%slb_try_interval 100ms\n",
-		t, t, RETRY_MS, t);
+	add_policy(s, replicas, out);
+	str_addf(out, "%slb_try_duration %dms\n%slb_try_interval 100ms\n", t, RETRY_MS, t);
 	if (replicas > 1) {
 		str_addf(out, "%sfail_duration 2s\n", t);
 	}
@@ -224,6 +258,26 @@ static void add_answers(const struct proxy_service *s, struct str *out)
 	}
 }
 
+/*
+ * A larger number: without this caddy 2.6 answers 502 to what is too large, since it is the reading
+ * for the container that fails.  What comes without a length still gets that.
+ */
+static void add_body_limit(int64_t max, struct str *out)
+{
+	char digits[24];
+	int n = snprintf(digits, sizeof(digits), "%lld", (long long)max);
+	str_addf(out, "\t\t@large header_regexp Content-Length ^0*([1-9][0-9]{%d,}", n);
+	for (int i = 0; i < n; i++) {
+		if (digits[i] < '9') {
+			str_addf(out, "|%.*s[%c-9][0-9]{%d}", i, digits, digits[i] + 1, n - i - 1);
+		}
+	}
+	str_addf(out,
+		")$\n\t\trespond @large \"The request is too large.\" 413\n"
+		"\t\trequest_body {\n\t\t\tmax_size %lldB\n\t\t}\n",
+		(long long)max);
+}
+
 static void caddy_service(const struct proxy_render *r, struct str *out)
 {
 	const struct proxy_service *s = r->svc;
@@ -246,10 +300,14 @@ static void caddy_service(const struct proxy_render *r, struct str *out)
 		str_addf(out, "\t\tvars deploy_pages %s\n", r->sid);
 	}
 	if (s->max_request_body > 0) {
-		str_addf(out, "\t\trequest_body {\n\t\t\tmax_size %lldB\n\t\t}\n",
-			(long long)s->max_request_body);
+		add_body_limit(s->max_request_body, out);
 	}
 	add_answers(s, out);
+	add_cookie(s, out);
+	if (s->snippet_digest && *s->snippet_digest) {
+		str_addf(out, "\t\timport " PROXY_SNIPPETS "/%s-%s.caddy\n", r->sid,
+			s->snippet_digest);
+	}
 	str_addf(out,
 		"\t\t@slot_a file {\n\t\t\troot " PROXY_ETC "/live/%s\n\t\t\ttry_files /A/\n"
 		"\t\t}\n\t\thandle @slot_a {\n\t\t\troute {\n",

@@ -9,6 +9,7 @@
  * first answer has come.  So the upstream is a variable, which a request waits for to be looked up
  * (2 s cached).  The price: replicas are chosen at random by split_clients, without keep-alive to
  * them or a second try.
+ *   Where the manifest has `load_balancing` there is another way: nginx_balance.c.
  * - HUP: the master reads the files, and keeps the old configuration when they are wrong; it starts
  *   new workers, waits 100 ms, then tells the old ones to stop accepting.  Each of these then calls
  *   itself "nginx: worker process is shutting down" and closes its idle connections, to both sides.
@@ -16,7 +17,7 @@
  *   old container's port that the proxy has then is a request in flight.  Both are read from the
  *   server's /proc by SFTP: no `ps`, no shell in the container.  (Counting old workers would make
  * one service wait for another one's web sockets.)
- * - A killed nginx leaves its unix socket behind and then fails to bind it: the command removes it.
+ * - A killed nginx leaves its unix sockets behind and fails to bind them: the command removes them.
  * - It does not rotate logs: a loop beside it does (1 min, 10 MiB).
  */
 
@@ -62,6 +63,15 @@ static void add_quoted_page(struct str *out, const char *title, const char *text
 	str_addf(out, "</p>%s\"", proxy_page_tail);
 }
 
+const char *const nginx_log_fields =
+	"\"ts\":$msec,\"key\":\"$deploy_key\","
+	"\"upstream\":\"$deploy_upstream\",\"address\":\"$upstream_addr\","
+	"\"answered\":\"$upstream_header_time\",\"status\":$status,"
+	"\"duration\":$request_time,\"size\":$bytes_sent,\"remote_ip\":\"$remote_addr\","
+	"\"proto\":\"$server_protocol\",\"method\":\"$request_method\","
+	"\"host\":\"$host\",\"uri\":\"$request_uri\",\"request_id\":\"$deploy_request_id\","
+	"\"user_agent\":\"$http_user_agent\"";
+
 static void add_http(struct str *out)
 {
 	static const char *const kinds[] = {
@@ -69,19 +79,16 @@ static void add_http(struct str *out)
 	for (size_t i = 0; kinds[i]; i++) {
 		str_addf(out, "\t%s_temp_path " PROXY_VAR "/%s;\n", kinds[i], kinds[i]);
 	}
+	str_add(out, "\tserver_tokens off;\n\ttcp_nodelay on;\n\tkeepalive_timeout 75s;\n"
+		     "\tserver_names_hash_bucket_size 256;\n\tvariables_hash_max_size 4096;\n"
+		     "\tmap_hash_bucket_size 256;\n\tuninitialized_variable_warn off;\n"
+		     "\tresolver 127.0.0.11 valid=2s ipv6=off;\n\tresolver_timeout 5s;\n"
+		     "\tssl_protocols TLSv1.2 TLSv1.3;\n\tssl_session_cache shared:deploy:5m;\n"
+		     "\tmap $upstream_http_x_deploy_container $deploy_upstream {\n"
+		     "\t\tdefault $upstream_http_x_deploy_container;\n\t\t'' $proxy_host;\n\t}\n"
+		     "\tlog_format deploy escape=json '{");
+	str_addf(out, "%s}';\n", nginx_log_fields);
 	str_add(out,
-		"\tserver_tokens off;\n\ttcp_nodelay on;\n\tkeepalive_timeout 75s;\n"
-		"\tserver_names_hash_bucket_size 256;\n\tvariables_hash_max_size 4096;\n"
-		"\tmap_hash_bucket_size 256;\n\tuninitialized_variable_warn off;\n"
-		"\tresolver 127.0.0.11 valid=2s ipv6=off;\n\tresolver_timeout 5s;\n"
-		"\tssl_protocols TLSv1.2 TLSv1.3;\n\tssl_session_cache shared:deploy:5m;\n"
-		"\tlog_format deploy escape=json '{\"ts\":$msec,\"key\":\"$deploy_key\","
-		"\"upstream\":\"$proxy_host\",\"address\":\"$upstream_addr\","
-		"\"answered\":\"$upstream_header_time\",\"status\":$status,"
-		"\"duration\":$request_time,\"size\":$bytes_sent,\"remote_ip\":\"$remote_addr\","
-		"\"proto\":\"$server_protocol\",\"method\":\"$request_method\","
-		"\"host\":\"$host\",\"uri\":\"$request_uri\",\"request_id\":\"$deploy_request_id\","
-		"\"user_agent\":\"$http_user_agent\"}';\n"
 		"\taccess_log " PROXY_LOG "/access.log deploy;\n"
 		"\tmap $http_upgrade $deploy_connection {\n\t\tdefault upgrade;\n\t\t'' '';\n\t}\n"
 		"\tmap $http_x_request_id $deploy_request_id {\n"
@@ -96,7 +103,7 @@ static void add_http(struct str *out)
 	str_add(out, ";\n\t}\n");
 }
 
-static void add_proxy_headers(struct str *out, const char *tabs)
+void nginx_add_proxy_headers(struct str *out, const char *tabs)
 {
 	static const char *const lines[] = {"proxy_http_version 1.1;",
 		"proxy_set_header Upgrade $http_upgrade;",
@@ -112,7 +119,7 @@ static void add_probe(struct str *out)
 	str_add(out, "\tserver {\n\t\tlisten unix:" PROXY_RUN "/probe.sock;\n"
 		     "\t\tserver_name " PROXY_PROBE_HOST ";\n\t\taccess_log off;\n"
 		     "\t\tlocation / {\n");
-	add_proxy_headers(out, "\t\t\t");
+	nginx_add_proxy_headers(out, "\t\t\t");
 	str_add(out, "\t\t\tproxy_set_header Host $http_x_deploy_host;\n"
 		     "\t\t\tproxy_set_header X-Forwarded-Proto $http_x_deploy_proto;\n"
 		     "\t\t\tproxy_set_header X-Deploy-Host '';\n"
@@ -220,10 +227,13 @@ static void nginx_service(const struct proxy_render *r, struct str *out)
 	bool away = s->maintenance || s->live.len == 0;
 	if (s->live.len == 0) {
 		str_addf(out, "map '' $deploy_up_%s {\n\tdefault \"\";\n}\n", r->sid);
+	} else if (s->live.len > 1 && proxy_balances(s)) {
+		nginx_render_balance(r, out);
 	} else {
 		add_split(r, out);
 	}
 	add_limit_zones(r, out);
+	nginx_render_log(r, out);
 	if (s->tls_settings && s->tls_settings->hsts) {
 		str_addf(out,
 			"map $https $deploy_hsts_%s {\n\tdefault \"\";\n\ton " PROXY_HSTS ";\n}\n",
@@ -282,8 +292,20 @@ static void nginx_location(const struct proxy_render *r, struct str *out)
 		"if ($deploy_away_%s) {\n\treturn 503 $deploy_page_%s;\n}\n",
 		r->key, r->sid, r->sid, r->sid);
 	add_answers(r, out);
+	if (nginx_logs(s)) {
+		str_addf(out,
+			"access_log " PROXY_LOG "/access.log deploy_%s if=$deploy_logged_%s;\n",
+			r->sid, r->sid);
+	}
+	if (s->balancing && s->balancing->cookie && s->live.len > 1) {
+		str_addf(out, "add_header Set-Cookie $deploy_cookie_%s always;\n", r->sid);
+	}
+	if (proxy_balances(s) && s->live.len > 1) {
+		/* Not at a time-out: the next one would have the same work to do again. */
+		str_add(out, "proxy_hide_header X-Deploy-Container;\nproxy_next_upstream error;\n");
+	}
 	str_addf(out, "set $deploy_pages '%s';\n", s->own_pages ? r->sid : "");
-	add_proxy_headers(out, "");
+	nginx_add_proxy_headers(out, "");
 	str_addf(out,
 		"proxy_set_header Host $http_host;\nproxy_set_header X-Forwarded-For %s;\n"
 		"proxy_set_header X-Forwarded-Proto %s;\nproxy_set_header X-Forwarded-Host %s;\n",
@@ -299,10 +321,14 @@ static void nginx_location(const struct proxy_render *r, struct str *out)
 	str_addf(out,
 		"proxy_connect_timeout 5s;\n"
 		"proxy_read_timeout %dms;\nproxy_send_timeout %dms;\n"
-		"client_max_body_size %lld;\nproxy_request_buffering %s;\nproxy_buffering %s;\n"
-		"proxy_pass http://$deploy_up_%s;\n",
+		"client_max_body_size %lld;\nproxy_request_buffering %s;\nproxy_buffering %s;\n",
 		ms, ms, (long long)s->max_request_body, s->buffer_requests ? "on" : "off",
-		s->buffer_responses ? "on" : "off", r->sid);
+		s->buffer_responses ? "on" : "off");
+	if (s->snippet_digest && *s->snippet_digest) {
+		str_addf(
+			out, "include " PROXY_SNIPPETS "/%s-%s.conf;\n", r->sid, s->snippet_digest);
+	}
+	str_addf(out, "proxy_pass http://$deploy_up_%s;\n", r->sid);
 }
 
 static void add_location(const struct proxy_render *r, const struct proxy_claim *c, struct str *out)
@@ -426,7 +452,7 @@ static void nginx_command(const struct proxy_config *c, struct docker_container_
 	/* The loop is the shell's child; nginx replaces the shell and is PID 1's child by `init`.
 	 */
 	static const char script[] =
-		"rm -f " PROXY_RUN "/probe.sock; cd " PROXY_LOG " && { while sleep 60; do "
+		"rm -f " PROXY_RUN "/*.sock; cd " PROXY_LOG " && { while sleep 60; do "
 		"for f in access error; do s=$(wc -c <$f.log) || continue; "
 		"[ \"$s\" -gt 10485760 ] || continue; "
 		"mv -f $f.1.log $f.2.log 2>/dev/null; mv -f $f.log $f.1.log; "
@@ -594,6 +620,9 @@ static bool nginx_parse_log(const char *line, size_t len, struct proxy_log_entry
 		return false;
 	}
 	const char *upstream = json_str_at(j, "upstream", "");
+	if (str_starts(upstream, "deploy_lb_") || str_starts(upstream, "deploy_pin_")) {
+		upstream = ""; /* none of the containers that it balances between answered */
+	}
 	const char *answered = json_str_at(j, "answered", "");
 	const char *last = strrchr(answered, ' ');
 	snprintf(e->key, sizeof(e->key), "%s", json_str_at(j, "key", ""));

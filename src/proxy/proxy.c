@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define MAX_SERVICES 256
+#define NOT_GIVEN    "not-given" /* in place of a digest: it differs from any */
 
 /* -- Reading -- */
 
@@ -271,9 +272,21 @@ static char *certificate_digest(const struct proxy_service *svc)
 		return NULL;
 	}
 	if (!svc->certificate) {
-		return xstrdup("not-given");
+		return xstrdup(NOT_GIVEN);
 	}
 	digest_sha256_hex(secret_reveal(svc->certificate), secret_len(svc->certificate), hex);
+	return xstrndup(hex, 16);
+}
+
+/* The same of the user's own directives; "" for none. */
+static char *snippet_digest(const struct proxy *p, const struct proxy_service *svc)
+{
+	char hex[DIGEST_HEX_SIZE];
+	if (!svc->snippet) {
+		const char *live = p->state.snippet ? p->state.snippet : "";
+		return xstrdup(!svc->snippet_kept ? "" : *live ? live : NOT_GIVEN);
+	}
+	digest_sha256_hex(svc->snippet, strlen(svc->snippet), hex);
 	return xstrndup(hex, 16);
 }
 
@@ -286,6 +299,7 @@ void proxy_complete(
 	memset(&out->draining, 0, sizeof(out->draining));
 	strvec_copy(&out->live, &svc->live);
 	out->certificate_digest = certificate_digest(svc);
+	out->snippet_digest = snippet_digest(p, svc);
 	if (p->driver->slots) {
 		proxy_slots_choose(p, out);
 	}
@@ -299,9 +313,9 @@ void proxy_complete(
 
 void proxy_completed_fini(struct proxy_service *s)
 {
-	char *digest = NULL;
-	memcpy(&digest, &s->certificate_digest, sizeof(digest)); /* ours here, const elsewhere */
-	free(digest);
+	/* ours here, const elsewhere */
+	free((char *)(uintptr_t)s->certificate_digest);
+	free((char *)(uintptr_t)s->snippet_digest);
 	proxy_service_fini(s);
 }
 
@@ -392,6 +406,19 @@ static void queue_certificate(
 	}
 }
 
+/* Named by its content: what is live is not touched. */
+static void queue_snippet(struct proxy *p, struct sftp_batch *b, const struct proxy_service *full)
+{
+	if (full->snippet && !str_eq(full->snippet_digest, p->state.snippet)) {
+		CLEANUP_FREE char *relative = xasprintf(
+			"snippets/%s-%s.%s", p->sid, full->snippet_digest, p->driver->ext);
+		CLEANUP_FREE char *path = proxy_path(p, relative);
+		CLEANUP_FREE char *dir = proxy_path(p, "snippets");
+		sftp_mkdirs(b, dir, 0700);
+		sftp_write(b, path, full->snippet, strlen(full->snippet), 0600);
+	}
+}
+
 static int write_next(struct proxy *p, const struct proxy_files *change,
 	const struct proxy_service *full, struct error *err)
 {
@@ -401,6 +428,7 @@ static int write_next(struct proxy *p, const struct proxy_files *change,
 	if (!str_eq(full->certificate_digest, p->state.certificate)) {
 		queue_certificate(p, b, full);
 	}
+	queue_snippet(p, b, full);
 	VEC_FOREACH (change, i) {
 		CLEANUP_FREE char *path = proxy_next_path(p, change->p[i].path);
 		sftp_write(b, path, change->p[i].text, strlen(change->p[i].text), 0600);
@@ -491,6 +519,12 @@ int proxy_prepare_change(struct proxy *p, const struct proxy_service *full,
 	if (proxy_service_check(full, err) < 0 || p->driver->check(full, err) < 0 ||
 		proxy_conflicts(p, full, err) < 0) {
 		return -1;
+	}
+	if (str_eq(full->snippet_digest, NOT_GIVEN)) {
+		return error_set(err, ERROR_MANIFEST,
+			"'proxy.snippet': the version that is live has no file '%s'; commit it, "
+			"and push",
+			full->snippet_name);
 	}
 	proxy_plan_files(p, full, "services", &want);
 	int rc = read_wanted(p, &want, err);

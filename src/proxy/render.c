@@ -133,6 +133,26 @@ static void add_answers(json_t *j, const struct proxy_service *s)
 	}
 }
 
+/* The same of what decides which container gets a request, and of what is logged of it. */
+static void add_routing(json_t *j, const struct proxy_service *s)
+{
+	const struct config_balancing *b = s->balancing;
+	if (b && (b->policy != CONFIG_BALANCE_DEFAULT || b->cookie)) {
+		json_object_set_new(j, "balancing",
+			json_pack("[s,s,b,I]", config_balance_names[b->policy],
+				b->cookie ? b->cookie : "", b->secure, (json_int_t)b->max_age_s));
+	}
+	if (s->snippet_digest && *s->snippet_digest) {
+		json_object_set_new(j, "snippet",
+			json_pack("[s,s]", s->snippet_digest,
+				s->snippet_name ? s->snippet_name : ""));
+	}
+	if ((s->log_request && s->log_request->len) || (s->log_response && s->log_response->len)) {
+		json_object_set_new(j, "log",
+			json_pack("[o,o]", strings(s->log_request), strings(s->log_response)));
+	}
+}
+
 /* What differs from the defaults alone: fragments of before stay as they are. */
 static void put_settings(json_t *j, const struct config_tls_settings *s)
 {
@@ -167,6 +187,7 @@ char *proxy_shape(const struct proxy_driver *d, const struct proxy_service *s, l
 		json_object_set_new(j, "pages", json_true());
 	}
 	add_answers(j, s);
+	add_routing(j, s);
 	CLEANUP_FREE char *text = json_text(j);
 	digest_sha256_hex(text, strlen(text), hex);
 	return xstrndup(hex, 16);
@@ -210,6 +231,9 @@ static json_t *header_json(const struct proxy_driver *d, const struct proxy_rend
 	json_object_set_new(j, "certificate", text_or_null(s->certificate_digest));
 	put_settings(j, s->tls_settings);
 	json_object_set_new(j, "redirect", json_boolean(s->ssl_redirect));
+	if (s->snippet_digest && *s->snippet_digest) {
+		json_object_set_new(j, "snippet", json_string(s->snippet_digest));
+	}
 	json_object_set_new(j, "shape", json_string(shape));
 	return j;
 }
@@ -304,6 +328,7 @@ static void read_header(struct proxy_state *st, const json_t *j)
 	st->release = xstrdup(json_str_at(j, "release", ""));
 	st->id = xstrdup(json_str_at(j, "id", ""));
 	st->certificate = xstrdup(json_str_at(j, "certificate", ""));
+	st->snippet = xstrdup(json_str_at(j, "snippet", ""));
 	st->message = xstrdup(json_str_at(j, "message", ""));
 	st->shape = xstrdup(json_str_at(j, "shape", ""));
 	st->app_port = (int)json_int_at(j, "port", 0);
@@ -349,7 +374,7 @@ void proxy_state_parse(struct proxy_state *st, const char *text, size_t len)
 void proxy_state_fini(struct proxy_state *st)
 {
 	char **texts[] = {&st->service, &st->destination, &st->release, &st->id, &st->certificate,
-		&st->message, &st->shape};
+		&st->snippet, &st->message, &st->shape};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		free(*texts[i]);
 	}

@@ -32,6 +32,11 @@ void proxy_service_init(
 		.response_headers = &p->response_headers,
 		.compress = p->compress,
 		.rate_limits = &p->rate_limits,
+		.balancing = &p->balancing,
+		.snippet_kept = p->snippet != NULL,
+		.snippet_name = p->snippet_name,
+		.log_request = &p->log_request_headers,
+		.log_response = &p->log_response_headers,
 		.own_pages = c->error_pages_path != NULL,
 		.forward_headers = p->forward_headers,
 	};

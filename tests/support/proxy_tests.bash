@@ -454,6 +454,8 @@ own_error_pages() {
 	app_commit "Another" pages/502.html="<p>another</p>" pages/504.html="<p>another</p>"
 	deploy_ok push
 	[[ $(nobody_answers) =~ ^"<p>another</p> "50[24]$ ]]
+	deploy_ok rollback
+	[[ $(nobody_answers) =~ ^"<p>ours</p> "50[24]$ ]]
 	manifest_edit '/^error_pages_path/d'
 	app_commit "None"
 	deploy_ok push
@@ -461,4 +463,160 @@ own_error_pages() {
 	deploy_ok remove -y
 	testbed exec h1 find "$DEPLOY_DIR/pages" "$DEPLOY_DIR/next" -mindepth 1 >"$BATS_TEST_TMPDIR/left"
 	assert_equal "$(cat "$BATS_TEST_TMPDIR/left")" "" "what is left on the server"
+}
+
+# replicas_of N: that many containers, and more settings of the proxy.
+replicas_of() { # N LINE...
+	local lines
+	lines=$(printf '\\n  %s' "${@:2}")
+	manifest_edit "s|^    hosts: .*|&\n    replicas: $1|; s|^  ssl: .*|&$lines|"
+	app_commit "$1 replicas"
+}
+# answered_by CURL-OPTION...: the container that answers.
+answered_by() { curl -sf -m 10 -D - -o /dev/null -H "Host: $V" "$@" "http://$H1_IP/" | tr -d '\r' | sed -n 's/^[Xx]-[Hh]ostname: //p'; }
+# spread N: how many requests each container answered of N, one after another.
+spread() { for _ in $(seq "$1"); do answered_by; done | sort | uniq -c | awk '{print $1}' | xargs; }
+
+# Every policy that the manifest has; a change of it is a change of what is served, without a release.
+policies() {
+	local n at=$BATS_TEST_TMPDIR/slow
+	replicas_of 3 "load_balancing: {policy: round_robin}"
+	deploy_ok push
+	assert_equal "$(spread 9)" "3 3 3" round_robin
+	manifest_edit 's|policy: .*}|policy: ip_hash}|'
+	deploy_ok push
+	assert_equal "$(spread 6)" "6" ip_hash
+	manifest_edit 's|policy: .*}|policy: random}|'
+	deploy_ok push
+	eventually 20 seen_all 3
+	manifest_edit 's|policy: .*}|policy: least_conn}|'
+	deploy_ok push
+	# Three at once go to three.
+	for n in 1 2 3; do
+		curl -sf -m 10 -D "$at.$n" -o /dev/null -H "Host: $V" "http://$H1_IP/slow?ms=1500" &
+	done
+	wait
+	assert_equal "$(grep -ih '^x-hostname' "$at".* | sort -u | wc -l)" 3 least_conn
+	# A container that is gone costs nobody an answer.
+	docker_on h1 ps -q --filter "name=^$S-web" | head -1 | xargs docker -H "$(testbed docker-host h1)" kill >/dev/null
+	for n in 1 2 3 4 5 6 7 8; do
+		assert_equal "$(code /)" 200
+	done
+	deploy_ok push
+}
+seen_all() { [[ $(spread 12 | wc -w) -eq $1 ]]; }
+
+# A client stays with its container; when that retires, or dies, the client has another one, and no
+# error.  Attributes of the cookie; the switch loses no request of such clients.
+sticky_sessions() {
+	local jar=$BATS_TEST_TMPDIR/jar first cookie
+	replicas_of 3 "load_balancing: {sticky: {cookie: shop, max_age: 1h}}"
+	deploy_ok push
+	first=$(answered_by -c "$jar")
+	assert_equal "$(for _ in 1 2 3 4 5 6 7 8; do answered_by -b "$jar"; done | sort -u)" "$first" "who answers"
+	cookie=$(answer "http://$H1_IP/" | grep -i '^set-cookie: shop=')
+	grep -qE '^[^:]*: shop=[0-9a-f]+; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600$' <<<"$cookie"
+	eventually 20 seen_all 3
+	cookie=$(awk '$6 == "shop" {print $7}' "$jar")
+	load_start --host-header "$V" --rate 100 --header "Cookie: shop=$cookie" --path /:5 --path '/slow?ms=500:1' "http://$H1_IP"
+	app_commit "Version 2" version.txt="version 2"
+	deploy_ok push
+	load_stop
+	assert_no_failures
+	first=$(answered_by -b "$jar" -c "$jar")
+	assert_equal "$(for _ in 1 2 3 4 5 6; do answered_by -b "$jar"; done | sort -u)" "$first" "who answers now"
+	docker_on h1 kill "$first" >/dev/null
+	for _ in 1 2 3 4; do
+		[[ $(answered_by -b "$jar" -c "$jar") != "$first" ]]
+	done
+}
+
+# Names, wildcards and nobody's names; the size of a request, and the time for its answer.
+hosts_and_limits() {
+	manifest_edit "s|^  host: .*|  hosts: [$V, \"*.$V\"]\n  response_timeout: 1\n  buffering: {max_request_body: 2k}|"
+	app_commit "Limits"
+	deploy_ok push
+	assert_serves "version 1" "http://$H1_IP/" "$V"
+	assert_serves "version 1" "http://$H1_IP/" "any.$V"
+	assert_equal "$(code / "$(tr a-z A-Z <<<"$V")")" 200 "a name in capitals"
+	assert_equal "$(code / "x$V")" 404 "another name that ends so"
+	assert_equal "$(code / nobody.test)" 404 "nobody's name"
+	assert_equal "$(head -c 2000 /dev/zero | answer_code /echo --data-binary @-)" 200 "a small body"
+	assert_equal "$(head -c 3000 /dev/zero | answer_code /echo --data-binary @-)" 413 "a large body"
+	assert_equal "$(answer_code '/slow?ms=200')" 200 "an answer in time"
+	assert_equal "$(answer_code '/slow?ms=4000')" 504 "an answer that is late"
+}
+answer_code() { curl -s -m 10 -o /dev/null -w '%{http_code}' -H "Host: $V" "${@:2}" "http://$H1_IP$1"; }
+
+# The user's own directives, in the proxy's language: of the commit, judged by the proxy, with the
+# release that they belong to.
+snippets() {
+	local good broken refused before
+	case $DRIVER in
+	nginx)
+		good='add_header X-Snippet one always;' broken='add_headr X-Snippet two;'
+		refused='unknown directive "add_headr"'
+		;;
+	caddy)
+		good='header X-Snippet one' broken='headr X-Snippet two'
+		refused='unrecognized directive: headr'
+		;;
+	esac
+	app_commit "With a file" deploy/snippet="$good"
+	deploy_ok push
+	# The version is live: its settings change, and it stays.
+	manifest_edit 's|^  ssl: .*|&\n  snippet: deploy/snippet|'
+	deploy_ok plan
+	assert_stdout "with the proxy's new settings"
+	deploy_ok push
+	assert_equal "$(snippet_seen)" one
+	deploy_ok push
+	assert_stdout "nothing to deploy"
+	app_commit "Second" deploy/snippet="${good/one/two}" version.txt="version 2"
+	echo "not committed" >"$APP/deploy/snippet"
+	deploy_ok push
+	assert_equal "$(snippet_seen)" two
+	deploy_ok app maintenance
+	deploy_ok app live
+	assert_equal "$(snippet_seen)" two "after a maintenance"
+	before=$(testbed exec h1 find "$DEPLOY_DIR" -name "*$S*" -newermt 1970-01-02 -printf '%p %T@\n' | sort)
+	app_commit "Broken" deploy/snippet="$broken" version.txt="version 3"
+	deploy_fails 5 push
+	assert_stderr "$DRIVER refuses the new configuration"
+	assert_stderr "$refused"
+	assert_serves "version 2" "http://$H1_IP/" "$V"
+	assert_equal "$(snippet_seen)" two "after a refusal"
+	assert_equal "$(testbed exec h1 find "$DEPLOY_DIR" -name "*$S*" -newermt 1970-01-02 -printf '%p %T@\n' | sort)" "$before" files
+	app_commit "Gone" deploy/snippet- version.txt="version 4"
+	deploy_fails 3 push
+	assert_stderr "has no file 'deploy/snippet'"
+	deploy_ok rollback
+	assert_equal "$(snippet_seen)" one "after a rollback"
+	deploy_ok remove -y
+	assert_equal "$(testbed exec h1 find "$DEPLOY_DIR/snippets" -mindepth 1)" "" "what is left"
+}
+snippet_seen() { answer "http://$H1_IP/" | sed -n 's/^[Xx]-[Ss]nippet: //p'; }
+
+logged_headers() {
+	manifest_edit 's|^  ssl: .*|&\n  logging: {request_headers: [X-Real-Ip, Accept], response_headers: [X-Version]}|'
+	app_commit "Logged"
+	deploy_ok push
+	answer_code "/up?logged" -H "X-Real-Ip: 192.0.2.7\"" -H "Authorization: Bearer opensesame"
+	app_commit "Version 2" version.txt="version 2"
+	deploy_ok push --json
+	assert_equal "$(jq -r 'select(.result == "release") | .requests' "$DEPLOY_STDOUT")" 0 "requests of nobody"
+	deploy_ok proxy logs -g logged --json
+	jq -es '.[0] | tostring | contains("192.0.2.7")' "$DEPLOY_STDOUT" >/dev/null || fail "$(cat "$DEPLOY_STDOUT")"
+	testbed exec h1 tail -n 3 "$DEPLOY_DIR/log/access.log" >"$BATS_TEST_TMPDIR/log"
+	jq -es 'map(select(.uri == "/up?logged"))[0] | .request_headers == {"X-Real-Ip": "192.0.2.7\"", "Accept": "*/*"} and
+		.response_headers == {"X-Version": "version 1"}' "$BATS_TEST_TMPDIR/log" || fail "$(cat "$BATS_TEST_TMPDIR/log")"
+	! grep opensesame "$BATS_TEST_TMPDIR/log" || fail "a secret is in the log"
+}
+
+# What a driver cannot do is refused by name, with the driver that can.
+refuses() { # LINE WHO-CAN
+	manifest_edit "s#^  ssl: .*#&\n  $1#"
+	deploy_fails 3 config
+	assert_stderr "the $DRIVER driver "
+	assert_stderr "= .*driver: $2"
 }

@@ -74,9 +74,23 @@ static void read_answers(
 	}
 }
 
+static struct config_balancing balancing_of(const json_t *j)
+{
+	struct config_balancing b = {.cookie = json_str_at(j, "balancing.cookie", NULL),
+		.secure = json_bool_at(j, "balancing.secure", 0),
+		.max_age_s = json_int_at(j, "balancing.max_age", 0)};
+	for (int i = 0; config_balance_names[i]; i++) {
+		if (str_eq(json_str_at(j, "balancing.policy", ""), config_balance_names[i])) {
+			b.policy = (enum config_balance_policy)i;
+		}
+	}
+	return b;
+}
+
 static void render_all(const json_t *j, struct str *out)
 {
-	struct strvec hosts = {0}, prefixes = {0};
+	struct strvec hosts = {0}, prefixes = {0}, log_request = {0}, log_response = {0};
+	struct config_balancing balancing = balancing_of(j);
 	struct strmap headers = {0};
 	struct config_rate_limits limits = {0};
 	struct config_tls_settings settings = {
@@ -103,12 +117,18 @@ static void render_all(const json_t *j, struct str *out)
 		.response_headers = &headers,
 		.compress = json_bool_at(j, "compress", 0),
 		.rate_limits = &limits,
+		.balancing = &balancing,
+		.snippet_digest = json_str_at(j, "snippet", NULL),
+		.log_request = &log_request,
+		.log_response = &log_response,
 		.maintenance = json_bool_at(j, "maintenance", 0),
 		.maintenance_message = json_str_at(j, "message", NULL),
 	};
 	read_answers(j, &headers, &limits);
 	strings(j, "hosts", &hosts);
 	strings(j, "ciphers", &settings.ciphers);
+	strings(j, "log_request", &log_request);
+	strings(j, "log_response", &log_response);
 	strings(j, "prefixes", &prefixes);
 	strings(j, "live", &s.live);
 	strings(j, "draining", &s.draining);
@@ -161,6 +181,8 @@ static void render_all(const json_t *j, struct str *out)
 	vec_fini(&limits);
 	strvec_fini(&hosts);
 	strvec_fini(&settings.ciphers);
+	strvec_fini(&log_request);
+	strvec_fini(&log_response);
 	strvec_fini(&prefixes);
 	proxy_service_fini(&s);
 	proxy_close(p);
