@@ -8,6 +8,7 @@
 #include "deploy/operations.h"
 #include "disk.h"
 #include "internal.h"
+#include "ports.h"
 #include "state.h"
 
 #include "ssh/exec.h"
@@ -20,8 +21,7 @@
 
 #define FILE_TIMEOUT_MS 10000
 #define CLOCK_SKEW_MS   30000 /* certificates and logs suffer beyond */
-#define PROC_NET_MAX    ((size_t)4 << 20)
-#define OLDEST_DOCKER   41 /* API of Docker 20.10 */
+#define OLDEST_DOCKER   41    /* API of Docker 20.10 */
 
 enum level { CHECK_OK, CHECK_WARN, CHECK_FAIL };
 static const char *const level_names[] = {"ok", "warning", "FAIL"};
@@ -137,44 +137,17 @@ static void check_disk(struct target *t, struct findings *f)
 	}
 }
 
-/* Is a socket of /proc/net/tcp or tcp6 (state 0A: listening) on this port? */
-static bool listens(const struct str *table, int port)
+static void found_port(void *ctx, struct target *t, const struct port_taken *p)
 {
-	CLEANUP_FREE char *wanted = xasprintf(":%04X ", port);
-	for (const char *p = str_c(table); (p = strchr(p, '\n')) != NULL;) {
-		unsigned state = 0;
-		p++;
-		const char *local = strchr(p, ':'); /* behind the line's number */
-		const char *colon = local ? strchr(local + 1, ':') : NULL;
-		if (colon && strncmp(colon, wanted, strlen(wanted)) == 0 &&
-			sscanf(colon + strlen(wanted), "%*s %x", &state) == 1 && state == 0x0A) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static void check_ports(struct deployment *d, struct target *t, struct findings *f)
-{
-	const struct config_proxy *proxy = &d->config->proxy;
-	if (!target_proxied(d, t) || target_proxy_runs(t)) {
-		return;
-	}
-	struct error ignored = {0};
-	struct sftp_batch *b = sftp_batch_new(t->host->sftp);
-	const struct sftp_op *tables[] = {sftp_read(b, "/proc/net/tcp", PROC_NET_MAX),
-		sftp_read(b, "/proc/net/tcp6", PROC_NET_MAX)};
-	int ports[] = {proxy->http_port, proxy->https_port};
-	bool read = sftp_run(b, FILE_TIMEOUT_MS, &ignored) == 0;
-	for (int i = 0; read && i < 2; i++) {
-		if (listens(&tables[0]->data, ports[i]) || listens(&tables[1]->data, ports[i])) {
-			found(f, CHECK_FAIL, t->host->name,
-				"stop what listens there, or set proxy.run.http_port and "
-				"https_port",
-				"port %d, which the proxy needs, is taken", ports[i]);
-		}
-	}
-	sftp_batch_free(b);
+	CLEANUP_FREE char *stop =
+		p->container ? xasprintf("deploy exec -- docker stop %s, when nobody needs it",
+				       p->container)
+			     : xstrdup("stop what listens there");
+	CLEANUP_FREE char *mend = xasprintf("%s; or %s", stop,
+		p->of_proxy ? "set proxy.run.http_port and https_port" : "publish another port");
+	found(ctx, CHECK_FAIL, t->host->name, mend, "port %d, which %s needs, is taken%s%s",
+		p->port, p->needed_by, p->container ? " by the container " : "",
+		p->container ? p->container : "");
 }
 
 static void check_clock(struct target *t, struct findings *f)
@@ -293,7 +266,7 @@ static int check_target(struct deployment *d, struct target *t, void *ctx, struc
 	}
 	check_docker(d, t, c->f);
 	check_disk(t, c->f);
-	check_ports(d, t, c->f);
+	ports_taken(d, t, found_port, c->f);
 	check_clock(t, c->f);
 	check_forwarding(t, c->f);
 	check_cron(d, t, c->f);
