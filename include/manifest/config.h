@@ -337,6 +337,8 @@ void config_host_env(const struct config *c, const struct config_role *role, con
 	struct config_env *out);
 void config_env_fini(struct config_env *env);
 
+/* NULL: there is none of that name. */
+const struct config_role *config_role_named(const struct config *c, const char *name);
 /* Its containers on a host: replicas, or one for each entry of `cron`. */
 int config_role_containers(const struct config_role *role);
 

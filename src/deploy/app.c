@@ -93,12 +93,9 @@ static int start_one(struct deployment *d, struct target *t, const struct docker
 
 static int grace_s(const struct deployment *d, const struct docker_container_entry *c)
 {
-	VEC_FOREACH (&d->config->roles, i) {
-		if (str_eq(d->config->roles.p[i].name, container_label(c, LABEL_ROLE))) {
-			return d->config->roles.p[i].stop_timeout_ms / 1000;
-		}
-	}
-	return -1;
+	const struct config_role *role =
+		config_role_named(d->config, container_label(c, LABEL_ROLE));
+	return role ? role->stop_timeout_ms / 1000 : -1;
 }
 
 static int stop_one(struct deployment *d, struct target *t, const struct docker_container_entry *c,

@@ -198,11 +198,22 @@ static int replicas_on_record(const struct release *r, const char *role)
 	return count >= 1 && count <= 1000 ? (int)count : 0;
 }
 
+/* Was the role not yet in the manifest of the release? Where there is traffic, one role is the
+ * other under a new name, and nothing would be left to take it. */
+static bool is_newer(const struct release *r, const struct config_role *role)
+{
+	json_t *servers = r ? json_object_get(r->config, "servers") : NULL;
+	return servers && !role->proxied && !json_object_get(servers, role->name);
+}
+
 int plan_replicas_of(
 	const struct plan_request *req, const char *host, const struct config_role *role, long runs)
 {
-	int replicas = replicas_on_record(history_find_on(req->history, runs, host), role->name);
-	replicas = replicas > 0 ? replicas : 1;
+	const struct release *r = history_find_on(req->history, runs, host);
+	int replicas = replicas_on_record(r, role->name);
+	if (replicas == 0) {
+		replicas = role != req->config->primary_role && is_newer(r, role) ? 0 : 1;
+	}
 	VEC_FOREACH (req->hosts, i) {
 		const struct plan_host *h = &req->hosts->p[i];
 		VEC_FOREACH (&h->containers, j) {

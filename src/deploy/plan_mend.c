@@ -144,16 +144,6 @@ static bool is_live(const struct mending *m, const struct plan_container *c)
 	return plan_is_of(m->history, m->h->name, c, serving(m, c->role), c->role);
 }
 
-static const struct config_role *role_of(const struct mending *m, const char *name)
-{
-	VEC_FOREACH (&m->req->config->roles, i) {
-		if (str_eq(m->req->config->roles.p[i].name, name)) {
-			return &m->req->config->roles.p[i];
-		}
-	}
-	return NULL;
-}
-
 static bool never_served(const struct mending *m, const struct plan_container *c)
 {
 	const struct release *own = history_find_id(m->history, c->release_id);
@@ -168,7 +158,7 @@ static bool never_served(const struct mending *m, const struct plan_container *c
  */
 static bool comes_back(const struct mending *m, const struct plan_container *live)
 {
-	const struct config_role *role = role_of(m, live->role);
+	const struct config_role *role = config_role_named(m->req->config, live->role);
 	if (live->cron) {
 		return false;
 	}
@@ -198,7 +188,7 @@ static bool will_run(const struct mending *m, const char *role)
 
 static bool role_is_here(const struct mending *m, const char *name)
 {
-	const struct config_role *role = role_of(m, name);
+	const struct config_role *role = config_role_named(m->req->config, name);
 	return role && plan_runs_role(m->h, role);
 }
 
@@ -243,7 +233,7 @@ static void step(
 	struct mending *m, enum plan_step_kind kind, const struct plan_container *c, char *note)
 {
 	struct plan_step *s = plan_add_named(m->p, PLAN_MEND, kind, m->index, c->name);
-	s->role = role_of(m, c->role);
+	s->role = config_role_named(m->req->config, c->role);
 	s->note = note;
 }
 
@@ -282,7 +272,7 @@ static void mend_live(struct mending *m, bool stop_first)
 {
 	VEC_FOREACH (&m->h->containers, i) {
 		const struct plan_container *c = &m->h->containers.p[i];
-		const struct config_role *role = role_of(m, c->role);
+		const struct config_role *role = config_role_named(m->req->config, c->role);
 		if (c->running || c->cron || c->release == 0 || !is_live(m, c) ||
 			(role && role->stop_first) != stop_first) {
 			continue;

@@ -123,9 +123,26 @@ void plan_schema_notes(const struct plan_request *req, struct strvec *notes)
 	}
 }
 
+static void note_roles_gone(const struct plan_request *req, struct plan *p)
+{
+	const char *name;
+	json_t *ignored;
+	json_object_foreach(json_object_get(req->back_to->config, "servers"), name, ignored)
+	{
+		if (!config_role_named(req->config, name)) {
+			strvec_pushf(&p->notes,
+				"role '%s' of release %ld is not in the manifest any more: it does "
+				"not "
+				"come back",
+				name, req->back_to->number);
+		}
+	}
+}
+
 static void plan_once(const struct plan_request *req, struct plan *p)
 {
 	if (req->back_to) {
+		note_roles_gone(req, p);
 		plan_schema_notes(req, &p->notes);
 		if (req->undo) {
 			plan_add_named(p, PLAN_SCHEMA, STEP_UNDO, PLAN_NO_HOST, req->undo)->number =

@@ -50,10 +50,9 @@ void plan_scheduled(const struct plan_request *req, const struct history *histor
 /* Does this push or rollback decide what runs as the role here? */
 static bool is_moved(const struct plan_request *req, const char *name)
 {
-	VEC_FOREACH (&req->config->roles, i) {
-		if (str_eq(req->config->roles.p[i].name, name)) {
-			return plan_role_selected(req, &req->config->roles.p[i]);
-		}
+	const struct config_role *role = config_role_named(req->config, name);
+	if (role) {
+		return plan_role_selected(req, role);
 	}
 	return !req->roles || req->roles->len == 0; /* the manifest has it no more */
 }

@@ -24,7 +24,8 @@ bool plan_same_names(const struct strvec *a, const struct strvec *b);
 const struct config_role *plan_proxied_role(const struct config *c, const struct plan_host *h);
 /* Jobs of cron run once over all hosts of their role: on the first one, whatever --hosts says. */
 bool plan_is_cron_host(const struct config_role *role, const struct plan_host *h);
-/* How many containers a host ran of a release: as its manifest said, or as is seen anywhere. */
+/* How many containers a host ran of a release: as its manifest said, or as is seen anywhere. 0: the
+ * role was not there yet. */
 int plan_replicas_of(const struct plan_request *req, const char *host,
 	const struct config_role *role, long runs);
 /* Adds the backups that release.snapshot asks for. */

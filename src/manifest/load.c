@@ -415,6 +415,16 @@ static void add_hosts(struct config_host_ptrs *out, const struct config_hosts *h
 	}
 }
 
+const struct config_role *config_role_named(const struct config *c, const char *name)
+{
+	VEC_FOREACH (&c->roles, i) {
+		if (str_eq(c->roles.p[i].name, name)) {
+			return &c->roles.p[i];
+		}
+	}
+	return NULL;
+}
+
 int config_role_containers(const struct config_role *role)
 {
 	return role->crons.len > 0 ? (int)role->crons.len : role->replicas;
