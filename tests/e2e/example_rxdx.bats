@@ -9,26 +9,14 @@ setup_file() {
 	"$E2E_ROOT/deploy/support/image" app-base:1 postgres:15 nginx:1
 	export APP=$BATS_FILE_TMPDIR/app TLS=$BATS_FILE_TMPDIR/tls SMTP_PORT
 	SMTP_PORT=$(shuf -i 25000-29999 -n 1)
-	mkdir "$TLS"
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 \
-		-keyout "$TLS/key.pem" -out "$TLS/cert.pem" -subj /CN=rxdx.example.com \
-		-addext subjectAltName=DNS:rxdx.example.com 2>/dev/null
-	cp -r "$E2E_ROOT/deploy/examples/rxdx" "$APP"
-	printf 'Host rxdx.example.com\n    HostName %s\n' "$H1_IP" | cat - "$BED_SSH_CONFIG" >"$TLS/ssh_config"
-	for part in backend frontend; do
-		printf '\nssh: {config: %s}\n' "$TLS/ssh_config" >>"$APP/$part/deploy.yml"
-	done
+	example_repo rxdx rxdx.example.com=h1
+	self_signed "$TLS" rxdx.example.com
 	# Here the mail server has a port of its own.
 	sed -i "s/localhost:25/localhost:$SMTP_PORT/" "$APP/backend/deploy.yml"
 	secrets_file SECRET_KEY=key POSTGRES_PASSWORD=opensesame \
 		DATABASE_URL=postgres://rxdx:opensesame@rxdx-backend-postgres/rxdx \
 		"CERTIFICATE=\$(cat $TLS/cert.pem)" "CERTIFICATE_KEY=\$(cat $TLS/key.pem)"
 	(umask 077 && printf 'ENVIRONMENT=staging\nLLM_MODEL_NAME=small\n' >"$APP/backend/.env.production")
-	printf '/.deploy/secrets\n.env.production\n' >"$APP/.gitignore"
-	git -C "$APP" -c init.defaultBranch=main init -q
-	git -C "$APP" config user.name "The Owner"
-	git -C "$APP" config user.email owner@rxdx.example
-	app_commit "As it is today"
 }
 
 teardown_file() {

@@ -10,26 +10,15 @@ setup_file() {
 	"$E2E_ROOT/deploy/support/image" app-base:1 postgres:15 nginx:1
 	export APP=$BATS_FILE_TMPDIR/app CI_REGISTRY DEPLOY_SSH_KEY CI_REGISTRY_USER=gitlab CI_REGISTRY_PASSWORD=token
 	CI_REGISTRY=$(testbed registry up "$CI_REGISTRY_USER" "$CI_REGISTRY_PASSWORD")
-	cp -r "$E2E_ROOT/deploy/examples/signin" "$APP"
+	example_repo signin signin.example.com=h1
 	# The runner has the key in a variable only.
 	DEPLOY_SSH_KEY=$(base64 -w0 "$BED_KEY")
-	printf 'Host signin.example.com\n  HostName %s\n' "$H1_IP" | cat - "$BED_SSH_CONFIG" |
-		sed '/IdentityFile/d' >"$BATS_FILE_TMPDIR/ssh_config"
-	for part in backend frontend; do
-		printf '\nssh: {config: %s}\n' "$BATS_FILE_TMPDIR/ssh_config" >>"$APP/$part/deploy.yml"
-	done
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 \
-		-keyout "$BATS_FILE_TMPDIR/key.pem" -out "$BATS_FILE_TMPDIR/cert.pem" \
-		-subj /CN=signin.example.com -addext subjectAltName=DNS:signin.example.com 2>/dev/null
+	sed -i /IdentityFile/d "$(e2e_tmp)/ssh_config"
+	self_signed "$BATS_FILE_TMPDIR" signin.example.com
 	secrets_file SECRET_KEY_BASE=base POSTGRES_PASSWORD=opensesame \
 		DATABASE_URL=postgres://signin:opensesame@signin-backend-db/signin \
 		"CI_REGISTRY_USER=\"\$CI_REGISTRY_USER\"" "CI_REGISTRY_PASSWORD=\"\$CI_REGISTRY_PASSWORD\"" \
 		"CERTIFICATE=\$(cat $BATS_FILE_TMPDIR/cert.pem)" "CERTIFICATE_KEY=\$(cat $BATS_FILE_TMPDIR/key.pem)"
-	printf '/.deploy/secrets\n' >"$APP/.gitignore"
-	git -C "$APP" -c init.defaultBranch=main init -q
-	git -C "$APP" config user.name "The Owner"
-	git -C "$APP" config user.email owner@signin.example
-	app_commit "As it is today"
 }
 
 teardown_file() {

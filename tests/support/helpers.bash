@@ -107,21 +107,33 @@ app_repo() {
 }
 
 # example_repo NAME HOST=hN...: an example as its owner has it, in $APP; its host names lead to this
-# bed by the operator's ssh configuration, which is all that is added to its manifest.
+# bed by the operator's ssh configuration, which is all that is added to its manifests.
 example_repo() {
-	local name=$1 pair
+	local name=$1 pair config manifest
 	shift
 	: "${APP:=$(e2e_tmp)/app}"
-	SERVICE=$name
+	SERVICE=$name config=$(e2e_tmp)/ssh_config
 	cp -r "$E2E_ROOT/deploy/examples/$name" "$APP"
 	for pair in "$@"; do
 		printf 'Host %s\n    HostName %s\n' "${pair%=*}" "$(testbed ip "${pair#*=}")"
-	done | cat - "$BED_SSH_CONFIG" >"$(e2e_tmp)/ssh_config"
-	printf '\nssh: {config: %s}\n' "$(e2e_tmp)/ssh_config" >>"$APP/deploy.yml"
+	done | cat - "$BED_SSH_CONFIG" >"$config"
+	while IFS= read -r manifest; do
+		grep -q '^ssh:' "$manifest" || printf '\nssh:\n' >>"$manifest"
+		sed -i "s|^ssh:|&\n  config: $config|" "$manifest"
+	done < <(find "$APP" -name 'deploy*.yml')
 	git -C "$APP" -c init.defaultBranch=main init -q
 	git -C "$APP" config user.name "The Owner"
 	git -C "$APP" config user.email "owner@$name.example"
 	app_commit "As it is today"
+}
+
+# self_signed DIR NAME [DAYS]: DIR/cert.pem and DIR/key.pem for that name.
+self_signed() {
+	mkdir -p "$1"
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$2" \
+		-keyout "$1/key.pem" -out "$1/csr.pem" 2>/dev/null
+	openssl x509 -req -in "$1/csr.pem" -signkey "$1/key.pem" -days "${3:-90}" -out "$1/cert.pem" \
+		-extfile <(echo "subjectAltName=DNS:$2") 2>/dev/null
 }
 
 # app_commit SUBJECT [FILE=CONTENT | FILE-]...: writes or removes files, and commits.

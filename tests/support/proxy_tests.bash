@@ -213,11 +213,7 @@ maintenance_on_and_off() {
 # give_certificate DAYS [NAME [KEY]]: a new one in $TLS and in the secrets; KEY: with another's key.
 give_certificate() {
 	TLS=$BATS_TEST_TMPDIR/tls
-	mkdir -p "$TLS"
-	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=${2:-$V}" \
-		-keyout "$TLS/key.pem" -out "$TLS/csr.pem" 2>/dev/null
-	openssl x509 -req -in "$TLS/csr.pem" -signkey "$TLS/key.pem" -days "$1" -out "$TLS/cert.pem" \
-		-extfile <(echo "subjectAltName=DNS:${2:-$V}") 2>/dev/null
+	self_signed "$TLS" "${2:-$V}" "$1"
 	secrets_file "CERT=\"$(cat "$TLS/cert.pem")\"" "KEY=\"$(cat "${3:-$TLS/key.pem}")\""
 	manifest_edit 's|^  ssl: .*|  ssl: {certificate_pem: CERT, private_key_pem: KEY}|'
 }
