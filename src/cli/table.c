@@ -133,6 +133,7 @@ static const struct {
 	{"app details", "app containers"},
 	{"app images", "releases"},
 	{"app boot", "push --skip-build"},
+	{"app rollback", "rollback"},
 	{"app remove", "remove"},
 	{"app stale_containers", "prune"},
 	{"proxy start", "proxy boot"},
