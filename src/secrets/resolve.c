@@ -62,10 +62,19 @@ const char *dotenv_file_of(const struct dotenv *d, const char *name)
 	return e != NULL ? e->file : NULL;
 }
 
-/* A value that stands in the file itself, as opposed to a reference. */
-static bool is_literal(const struct entry *e)
+/* redis://db:6379/0: where something is, and no secret, without a login or options. A webhook's is.
+ */
+static bool is_place(const char *text)
 {
-	return e->parts.len == 1 && e->parts.p[0].kind == PART_LITERAL;
+	return strstr(text, "://") != NULL && strncmp(text, "http", 4) != 0 &&
+	       strpbrk(text, "@?\n") == NULL;
+}
+
+/* A value that stands in the file itself, as opposed to a reference. */
+static bool is_literal(const struct dotenv *d, const struct entry *e)
+{
+	return e->parts.len == 1 && e->parts.p[0].kind == PART_LITERAL &&
+	       !is_place(d->text.p + e->parts.p[0].text);
 }
 
 static int check_mode(const struct dotenv *d, const char *path, size_t first, mode_t mode,
@@ -74,7 +83,7 @@ static int check_mode(const struct dotenv *d, const char *path, size_t first, mo
 	const struct entry *literal = NULL;
 
 	for (size_t i = first; !sealed && i < d->entries.len && literal == NULL; i++) {
-		literal = is_literal(&d->entries.p[i]) ? &d->entries.p[i] : NULL;
+		literal = is_literal(d, &d->entries.p[i]) ? &d->entries.p[i] : NULL;
 	}
 	if ((mode & 022) != 0) {
 		error_set(err, ERROR_MANIFEST, "%s:1: other users can write this file (mode %04o)",

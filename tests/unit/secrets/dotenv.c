@@ -265,6 +265,11 @@ static void files_that_others_can_read_hold_no_literals(void **state)
 		{"A=$B\nX=1", 0644,
 			"f:2: 'X' is in clear and other users can read this file (mode 0644)"},
 		{"X=$(op read x)\nY=$Z\nE=", 0644, NULL},
+		{"X=\"redis://db:6379/0\"", 0644, NULL},
+		{"X=redis://:pass@db:6379/0", 0644,
+			"f:1: 'X' is in clear and other users can read this file (mode 0644)"},
+		{"X=https://hooks.example.com/T1", 0644,
+			"f:1: 'X' is in clear and other users can read this file (mode 0644)"},
 		{"X=$(op read x)", 0664, "f:1: other users can write this file (mode 0664)"},
 	};
 
