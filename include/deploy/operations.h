@@ -114,6 +114,10 @@ ERROR_CHECKED int operation_proxy_logs(
 	struct deployment *d, const struct logs_options *options, struct error *err);
 ERROR_CHECKED int operation_proxy_details(struct deployment *d, struct error *err);
 ERROR_CHECKED int operation_proxy_config(struct deployment *d, struct error *err);
+/* Certificates that the proxies got by themselves, into a file here (0600), and back from it. */
+ERROR_CHECKED int operation_proxy_backup(struct deployment *d, const char *path, struct error *err);
+ERROR_CHECKED int operation_proxy_restore(
+	struct deployment *d, const char *path, const char *from, struct error *err);
 ERROR_CHECKED int operation_proxy_remove(struct deployment *d, struct error *err); /* asks */
 
 /* `exec -- CMD`: on the servers, by the SSH user's shell. *exit_status: the first not 0. */

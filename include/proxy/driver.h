@@ -89,7 +89,9 @@ struct proxy_driver {
 	const char *sites; /* folder of the files of host names */
 	const char *default_image;
 	const struct proxy_fixed *fixed; /* or NULL; the last one has no path */
-	bool slots;                      /* switches by live/, without a reload (slots.c) */
+	/* Below its data folder: certificates that it got by itself, and accounts. NULL: none. */
+	const char *const *store;
+	bool slots; /* switches by live/, without a reload (slots.c) */
 	/* Refuses what this driver cannot do (ERROR_MANIFEST). */
 	int (*check)(const struct proxy_service *svc, struct error *err);
 	void (*render_main)(const struct proxy_main *m, struct str *out);

@@ -99,6 +99,7 @@ extern const struct command command_accessory_remove, command_accessory_backup;
 extern const struct command command_accessory_backups, command_accessory_restore;
 extern const struct command command_proxy_boot, command_proxy_reboot, command_proxy_logs;
 extern const struct command command_proxy_details, command_proxy_config, command_proxy_remove;
+extern const struct command command_proxy_backup, command_proxy_restore;
 extern const struct command command_exec;
 extern const struct command command_lock_status, command_lock_acquire, command_lock_release;
 extern const struct command command_audit, command_prune, command_remove;

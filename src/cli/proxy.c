@@ -63,6 +63,55 @@ const struct command command_proxy_config = {
 	.operation = operation_proxy_config,
 };
 
+static int run_proxy_backup(struct cli *cli, struct error *err)
+{
+	return operation_proxy_backup(cli->deployment, cli->argv[0], err);
+}
+
+const struct command command_proxy_backup = {
+	.group = "proxy",
+	.name = "backup",
+	.arguments = "FILE",
+	.summary = "keep the proxies' automatic certificates in a file here",
+	.description = "With their keys, and the account with the authority: of caddy and traefik.",
+	.min_args = 1,
+	.max_args = 1,
+	.needs = CLI_NEEDS_DEPLOYMENT,
+	.run = run_proxy_backup,
+};
+
+struct proxy_restore_options {
+	const char *from;
+};
+
+static const struct cli_option restore_options[] = {
+	{"from", 0, CLI_TEXT, offsetof(struct proxy_restore_options, from), "HOST",
+		"what every server gets (default: what was its own)", 0, 0, 0},
+	{NULL, 0, CLI_FLAG, 0, NULL, NULL, 0, 0, 0},
+};
+
+static int run_proxy_restore(struct cli *cli, struct error *err)
+{
+	const struct proxy_restore_options *options = cli->options;
+
+	return operation_proxy_restore(cli->deployment, cli->argv[0], options->from, err);
+}
+
+const struct command command_proxy_restore = {
+	.group = "proxy",
+	.name = "restore",
+	.arguments = "FILE",
+	.summary = "put such certificates back",
+	.description = "Before the proxy is made, so that no new ones are ordered.",
+	.options = restore_options,
+	.options_size = sizeof(struct proxy_restore_options),
+	.min_args = 1,
+	.max_args = 1,
+	.needs = CLI_NEEDS_DEPLOYMENT,
+	.flags = CLI_LOCKS,
+	.run = run_proxy_restore,
+};
+
 const struct command command_proxy_remove = {
 	.group = "proxy",
 	.name = "remove",

@@ -45,6 +45,8 @@ const struct command *const command_table[] = {
 	&command_proxy_logs,
 	&command_proxy_details,
 	&command_proxy_config,
+	&command_proxy_backup,
+	&command_proxy_restore,
 	&command_proxy_remove,
 	&command_exec,
 	&command_lock_status,

@@ -537,8 +537,11 @@ static bool caddy_parse_log(const char *line, size_t len, struct proxy_log_entry
 	return true;
 }
 
+static const char *const caddy_store[] = {"acme", "certificates", NULL};
+
 const struct proxy_driver proxy_caddy = {
 	.name = "caddy",
+	.store = caddy_store,
 	.ext = "caddy",
 	.main = "Caddyfile",
 	.sites = "hosts",

@@ -341,8 +341,11 @@ static bool traefik_parse_log(const char *line, size_t len, struct proxy_log_ent
 	return true;
 }
 
+static const char *const traefik_store[] = {"acme.json", NULL};
+
 const struct proxy_driver proxy_traefik = {
 	.name = "traefik",
+	.store = traefik_store,
 	.ext = "yml",
 	.main = "services/.main.yml",
 	.sites = "services/hosts",
