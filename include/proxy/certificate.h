@@ -7,6 +7,7 @@
 
 #include "secrets/secret.h"
 #include "util/error.h"
+#include "util/str.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -50,3 +51,6 @@ long certificate_days(const struct certificate *c, int64_t now_ms);
 /* "is good for 3 days, until 2026-11-24"; "has expired on ..."; "is for other names: a, b". The
  * caller frees. */
 char *certificate_text(const struct certificate *c, enum certificate_state state, int64_t now_ms);
+
+/* One that nobody trusts, with a new key, both as PEM: for whom no certificate is meant. */
+void certificate_make(const char *name, struct str *certificate, struct str *key);

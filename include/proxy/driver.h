@@ -70,6 +70,8 @@ struct proxy_main {
 		*includes; /* files relative to PROXY_ETC; NULL: what is in services/, hosts/ */
 };
 
+struct proxy_files;
+
 /* One line of the access log. */
 struct proxy_log_entry {
 	char key[160];
@@ -78,20 +80,16 @@ struct proxy_log_entry {
 	bool answered; /* the container answered */
 };
 
-/* A file that is the same for all, written before a container is made. */
-struct proxy_fixed {
-	const char *path;        /* relative to the driver's folder */
-	const char *const *text; /* pieces; NULL at the end */
-};
-
 struct proxy_driver {
 	const char *name, *ext, *main;
 	const char *sites; /* folder of the files of host names */
 	const char *default_image;
-	const struct proxy_fixed *fixed; /* or NULL; the last one has no path */
 	/* Below its data folder: certificates that it got by itself, and accounts. NULL: none. */
 	const char *const *store;
 	bool slots; /* switches by live/, without a reload (slots.c) */
+	/* What lies in its folder before a container is made, besides the configuration.  May be
+	 * NULL. */
+	void (*render_files)(struct proxy_files *out);
 	/* Refuses what this driver cannot do (ERROR_MANIFEST). */
 	int (*check)(const struct proxy_service *svc, struct error *err);
 	void (*render_main)(const struct proxy_main *m, struct str *out);

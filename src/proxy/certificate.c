@@ -5,6 +5,7 @@
 #include "util/clock.h"
 #include "util/str.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -18,6 +19,7 @@
 #define SHAKE_MS    10000
 #define DAY_MS      ((int64_t)24 * 3600 * 1000)
 #define NAMES_SHOWN 5
+#define MADE_DAYS   3650
 
 void certificate_fini(struct certificate *c)
 {
@@ -233,4 +235,34 @@ char *certificate_text(const struct certificate *c, enum certificate_state state
 			clock_rfc3339(c->ends_ms, when));
 	}
 	return str_take(&out);
+}
+
+static void take_pem(BIO *bio, struct str *out)
+{
+	char *p = NULL;
+	long n = BIO_get_mem_data(bio, &p);
+	str_addn(out, p, (size_t)n);
+	BIO_free(bio);
+}
+
+void certificate_make(const char *name, struct str *certificate, struct str *key)
+{
+	EVP_PKEY *k = EVP_EC_gen("P-256");
+	X509 *x = X509_new();
+	BIO *bio[2] = {BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem())};
+	assert(k && x && bio[0] && bio[1]);
+	X509_NAME *subject = X509_get_subject_name(x);
+	int done = X509_set_version(x, 2) && ASN1_INTEGER_set(X509_get_serialNumber(x), 1) &&
+		   X509_gmtime_adj(X509_getm_notBefore(x), -86400) &&
+		   X509_time_adj_ex(X509_getm_notAfter(x), MADE_DAYS, 0, NULL) &&
+		   X509_NAME_add_entry_by_txt(
+			   subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) &&
+		   X509_set_issuer_name(x, subject) && X509_set_pubkey(x, k) &&
+		   X509_sign(x, k, EVP_sha256()) && PEM_write_bio_X509(bio[0], x) &&
+		   PEM_write_bio_PrivateKey(bio[1], k, NULL, NULL, 0, NULL, NULL);
+	assert(done);
+	take_pem(bio[0], certificate);
+	take_pem(bio[1], key);
+	X509_free(x);
+	EVP_PKEY_free(k);
 }

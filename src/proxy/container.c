@@ -79,7 +79,10 @@ static int look_files(struct proxy *p, struct seen *s, struct error *err)
 		sftp_mkdirs(b, path, 0700);
 	}
 	CLEANUP_FREE char *sites = proxy_path(p, p->driver->sites);
+	CLEANUP_FREE char *main_folder =
+		xstrndup(main_path, (size_t)(strrchr(main_path, '/') - main_path));
 	sftp_mkdirs(b, sites, 0700);
+	sftp_mkdirs(b, main_folder, 0700);
 	const struct sftp_op *home = sftp_stat(b, p->host->home);
 	const struct sftp_op *migrate = sftp_stat(b, "/proc/sys/net/ipv4/tcp_migrate_req");
 	const struct sftp_op *main_op = sftp_read(b, main_path, STR_MAX_FILE);
@@ -273,23 +276,27 @@ static int write_roots(struct proxy *p, struct error *err)
 }
 
 /* What a new container wants to find. */
-static int write_fixed(struct proxy *p, struct error *err)
+static int write_files(struct proxy *p, struct error *err)
 {
+	struct proxy_files files = {0};
+	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
 	int rc = write_roots(p, err);
-	for (const struct proxy_fixed *f = p->driver->fixed; rc == 0 && f && f->path; f++) {
-		CLEANUP_FREE char *path = proxy_path(p, f->path);
-		struct str text = STR_INIT(STR_MAX_FILE);
-		struct sftp_batch *b = sftp_batch_new(p->host->sftp);
-		*strrchr(path, '/') = '\0';
-		sftp_mkdirs(b, path, 0700);
-		for (size_t i = 0; f->text[i]; i++) {
-			str_add(&text, f->text[i]);
-		}
-		rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
-		rc = rc == 0 ? write_file(p, f->path, str_c(&text), err) : rc;
-		sftp_batch_free(b);
-		str_fini(&text);
+	if (p->driver->render_files) {
+		p->driver->render_files(&files);
 	}
+	VEC_FOREACH (&files, i) {
+		const struct proxy_file *f = &files.p[i];
+		CLEANUP_FREE char *path = proxy_path(p, f->path);
+		CLEANUP_FREE char *folder = xstrndup(path, (size_t)(strrchr(path, '/') - path));
+		sftp_mkdirs(b, folder, 0700);
+		sftp_barrier(b);
+		sftp_write(b, path, f->text, strlen(f->text), 0600);
+	}
+	if (rc == 0 && files.len > 0) {
+		rc = sftp_run(b, PROXY_TIMEOUT_MS, err) < 0 || sftp_check(b, err) < 0 ? -1 : 0;
+	}
+	sftp_batch_free(b);
+	proxy_files_fini(&files);
 	return rc;
 }
 
@@ -419,7 +426,7 @@ static int start(struct proxy *p, struct error *err)
 static int create(struct proxy *p, const struct docker_container_spec *spec, struct error *err)
 {
 	CLEANUP_FREE char *id = NULL;
-	if (write_fixed(p, err) < 0) {
+	if (write_files(p, err) < 0) {
 		return -1;
 	}
 	if (docker_container_run(p->host->docker, spec, &id, NULL, err) == 0) {
@@ -560,7 +567,7 @@ static int replace(struct proxy *p, const struct docker_container_spec *spec, in
 	CLEANUP_FREE char *aside = xasprintf("%s-old", p->container);
 	struct error ignored = {0};
 	int64_t begin = 0;
-	if (write_fixed(p, err) < 0 || docker_container_remove(d, aside, true, true, err) < 0 ||
+	if (write_files(p, err) < 0 || docker_container_remove(d, aside, true, true, err) < 0 ||
 		docker_container_rename(d, p->container, aside, err) < 0) {
 		return -1;
 	}

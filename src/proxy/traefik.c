@@ -14,14 +14,15 @@
  *   connection is closed.  Counters of rate limits begin anew.
  * - It has no count of requests in flight: no idle connections are kept to containers, so that each
  *   one is a request (connections.c).  Ports of closed ones are used again at once.
- * - What it cannot do by itself is in traefik_plugin.c.  Settings that it only reads when it starts
- *   are its command line, so that another one is seen as a drift of the container.
+ * - What it cannot do by itself is in traefik_plugin.go.  Settings that it only reads when it
+ * starts are its command line, so that another one is seen as a drift of the container.
  * - It does not rotate logs: a loop beside it does (1 min, 10 MiB).
  */
 #include "traefik.h"
 #include "internal.h"
 
 #include "docker/container.h"
+#include "proxy/certificate.h"
 #include "util/cancel.h"
 #include "util/clock.h"
 #include "util/digest.h"
@@ -33,6 +34,39 @@
 #define LOG_PIECE   ((size_t)64 << 10)
 #define STAMPS      "services/.stamps" /* read before services/ and what lies in it */
 #define RELOAD_HOST "reload.deploy.internal"
+
+#define PLUGINS "plugins-local/src/deploy/proxy" /* where it looks, below its working folder */
+
+static const char *const manifest[] = {"displayName: deploy\n"
+				       "type: middleware\n"
+				       "import: deploy/proxy\n"
+				       "summary: Pages and probes of deploy.\n"
+				       "testData: {status: 200}\n",
+	NULL};
+
+static void join_lines(const char *const *lines, const char *path, struct proxy_files *out)
+{
+	struct str text = STR_INIT(STR_MAX_FILE);
+	for (; *lines; lines++) {
+		str_add(&text, *lines);
+	}
+	proxy_files_set(out, path, str_c(&text));
+	str_fini(&text);
+}
+
+/* Without a certificate for unknown names it makes one at each reload, while nobody shakes hands:
+ * 0.4 s and more. */
+static void traefik_files(struct proxy_files *out)
+{
+	struct str crt = STR_INIT(STR_MAX_FILE), key = STR_INIT(STR_MAX_FILE);
+	join_lines(manifest, PLUGINS "/.traefik.yml", out);
+	join_lines(traefik_plugin_go, PLUGINS "/proxy.go", out);
+	certificate_make("nobody.deploy.internal", &crt, &key);
+	proxy_files_set(out, "certs/default.crt", str_c(&crt));
+	proxy_files_set(out, "certs/default.key", str_c(&key));
+	str_fini(&crt);
+	str_fini(&key);
+}
 
 static int traefik_check(const struct proxy_service *s, struct error *err)
 {
@@ -116,10 +150,8 @@ static void set_plugin_digest(struct docker_container_spec *spec)
 {
 	struct digest *d = digest_new();
 	char hex[DIGEST_HEX_SIZE];
-	for (const struct proxy_fixed *f = traefik_fixed; f->path; f++) {
-		for (size_t i = 0; f->text[i]; i++) {
-			digest_update(d, f->text[i], strlen(f->text[i]));
-		}
+	for (const char *const *line = traefik_plugin_go; *line; line++) {
+		digest_update(d, *line, strlen(*line));
 	}
 	digest_hex(d, hex);
 	digest_free(d);
@@ -347,10 +379,10 @@ const struct proxy_driver proxy_traefik = {
 	.name = "traefik",
 	.store = traefik_store,
 	.ext = "yml",
-	.main = "services/.main.yml",
+	.main = "services/~/main.yml", /* read last: a default certificate of a service's wins */
 	.sites = "services/hosts",
 	.default_image = "traefik:v3",
-	.fixed = traefik_fixed,
+	.render_files = traefik_files,
 	.check = traefik_check,
 	.render_main = traefik_main,
 	.render_service = traefik_service,

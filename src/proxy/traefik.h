@@ -4,10 +4,10 @@
 
 #include "proxy/driver.h"
 
-#define TRAEFIK_PLUGINS "plugins-local"   /* where Traefik looks, below its working folder */
 #define TRAEFIK_ADDRESS "127.0.0.1:61080" /* entry point `deploy`, in the container */
 
-extern const struct proxy_fixed traefik_fixed[];
+/* traefik_plugin.go, by src/embed: its lines. */
+extern const char *const traefik_plugin_go[];
 
 /* traefik_render.c */
 void traefik_main(const struct proxy_main *m, struct str *out);

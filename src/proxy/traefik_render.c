@@ -100,6 +100,10 @@ void traefik_main(const struct proxy_main *m, struct str *out)
 			"{s:i, s:s, s:s}", "status", 200, "type", "text/plain", "body", "done")),
 		"services", "deploy:pages", "loadBalancer", "servers", "url",
 		"http://" TRAEFIK_ADDRESS, "passHostHeader", false);
+	json_object_set_new(j, "tls",
+		json_pack("{s:{s:{s:{s:s, s:s}}}}", "stores", "default", "defaultCertificate",
+			"certFile", PROXY_ETC "/certs/default.crt", "keyFile",
+			PROXY_ETC "/certs/default.key"));
 	str_add(out, "# Written by deploy; changes by hand are overwritten.\n");
 	proxy_json_add(out, j, JSON_INDENT(2));
 	str_addc(out, '\n');

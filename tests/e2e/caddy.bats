@@ -62,14 +62,4 @@ teardown() { proxy_teardown; }
 
 @test "after a power cut all serves again without the tool" { power_cut_and_on; }
 
-@test "metrics are read on loopback, and on no other address" {
-	manifest_edit 's/^  app_port:.*/&\n  run: {metrics_port: 9191}/'
-	deploy_ok push
-	deploy_ok -y proxy reboot
-	assert_serves "version 1" "http://$H1_IP/" "$V"
-	testbed exec h1 curl -s -m 5 http://127.0.0.1:9191/metrics >"$BATS_TEST_TMPDIR/metrics"
-	grep -q '^caddy_http_requests_total{.*} [1-9]' "$BATS_TEST_TMPDIR/metrics"
-	refute curl -s -m 5 "http://$H1_IP:9191/metrics"
-	deploy_ok proxy details
-	refute_stdout 9191
-}
+@test "metrics are read on loopback, and on no other address" { metrics_on_loopback caddy_http; }

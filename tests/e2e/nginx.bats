@@ -42,21 +42,7 @@ teardown() { proxy_teardown; }
 
 @test "response headers and compression" { headers_and_compression; }
 
-@test "rate limits: by path, by address, and none for the push itself" {
-	local n codes
-	sed -i 's|^  ssl: .*|&\n  rate_limits:\n    - {path: /, rate: 50/s, burst: 500}\n    - {path: /up, rate: 5/m, burst: 1}|' "$APP/deploy.yml"
-	app_commit "Limits"
-	deploy_ok push
-	codes=$(for n in 1 2 3 4; do code /up; echo; done | sort | uniq -c | xargs)
-	assert_equal "$codes" "2 200 2 429"
-	# Not the whole service, nor a path that only begins like it; and encoding is no way around.
-	assert_equal "$(code /)" 200
-	assert_equal "$(code /upper)" 404
-	assert_equal "$(code /%75p)" 429
-	app_commit "Version 2" version.txt="version 2"
-	deploy_ok push
-	assert_serves "version 2" "http://$H1_IP/" "$V"
-}
+@test "rate limits: by path, by address, and none for the push itself" { rate_limits; }
 
 @test "a given certificate serves HTTPS, and HTTP is redirected" { given_certificate; }
 
