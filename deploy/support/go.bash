@@ -18,6 +18,7 @@ go_id() {
 	} | sha256sum | cut -c1-16
 }
 
+# shellcheck disable=SC2154 # cache is image's
 go_kept() { echo "$cache/go/$1-$(go_id "$1")"; }
 
 # go_program NAME: prints the path of a program, built once per machine.

@@ -551,7 +551,7 @@ hosts_and_limits() {
 	deploy_ok push
 	assert_serves "version 1" "http://$H1_IP/" "$V"
 	assert_serves "version 1" "http://$H1_IP/" "any.$V"
-	assert_equal "$(code / "$(tr a-z A-Z <<<"$V")")" 200 "a name in capitals"
+	assert_equal "$(code / "$(tr "[:lower:]" "[:upper:]" <<<"$V")")" 200 "a name in capitals"
 	assert_equal "$(code / "x$V")" 404 "another name that ends so"
 	assert_equal "$(code / nobody.test)" 404 "nobody's name"
 	assert_equal "$(head -c 2000 /dev/zero | answer_code /echo --data-binary @-)" 200 "a small body"
