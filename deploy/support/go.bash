@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Programs of which Debian has no package, built from their published sources by
 # the Go tool chain. Sourced by `image`, whose `cache` it keeps them in.
+# shellcheck disable=SC2154 # that one
 
 declare -A go_modules=(
 	[traefik]=github.com/traefik/traefik/v3@v3.6.0
