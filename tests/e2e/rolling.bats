@@ -26,10 +26,10 @@ roll() {
 }
 
 # A version that does not become healthy on one host.
-sick_on() { # HOST VERSION
+sick_on() { # HOST (a shell's pattern) VERSION
 	cat >"$APP/start" <<-END
 		#!/bin/sh
-		[ "\$DEPLOY_HOST" != $1 ] || echo "database is down" >/app/unhealthy
+		case \$DEPLOY_HOST in $1) echo "database is down" >/app/unhealthy ;; esac
 		exec app
 	END
 	chmod +x "$APP/start"
@@ -177,4 +177,48 @@ assert_one_each() { # every host runs one container of the service
 	assert_stderr "h1 .*stopping $SERVICE-clock"
 	assert_equal "$(docker_on h1 ps -q --no-trunc --filter "name=^$SERVICE-" | sort)" "$before" "containers of h1"
 	assert_serve 1 1 1
+}
+
+@test "continue: hosts that fail stay behind, however many, and the next push makes the fleet one" {
+	roll "monitor: 1, failure_action: continue"
+	sick_on 'h[12]' 2
+	traffic_start "version 1" "version 2" "version 3"
+	deploy_fails 8 push
+	assert_stderr "release 2 is live on h3 only: .*h1.*database is down"
+	refute_stderr "paused"
+	assert_serve 1 1 2
+	assert_one_each
+	deploy_ok releases show 2
+	assert_stdout "hosts +h3: ok"
+	assert_stdout "h2: .*database is down"
+	well 3
+	deploy_ok push
+	traffic_stop
+	assert_serve 3 3 3
+	assert_one_each
+}
+
+@test "Ctrl-C in the middle of a batch takes all batches back, and no request is lost" {
+	roll "monitor: 1"
+	manifest_edit 's/deploy_timeout: 2/deploy_timeout: 60/' # the second batch takes as long
+	sick_on h2 2
+	traffic_start "version 1" "version 2" "version 3"
+	deploy_start push
+	deploy_await "batch 2 of 3: h2"
+	eventually 20 assert_containers h2 "^$SERVICE-web" 2 running
+	assert_serve 2 1 1
+	deploy_signal -INT
+	deploy_wait
+	assert_equal "$DEPLOY_STATUS" 130 status
+	refute_stdout "is live"
+	assert_serve 1 1 1
+	assert_one_each
+	deploy_ok releases --json
+	assert_equal "$(jq -rs 'map(select(.number == 2)) | .[0].outcome' "$DEPLOY_STDOUT")" interrupted
+	well 3
+	deploy_ok push
+	traffic_stop
+	refute_stderr "mend"
+	assert_serve 3 3 3
+	assert_one_each
 }
