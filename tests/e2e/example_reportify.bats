@@ -1,14 +1,16 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 # deploy/examples/reportify, walked through as its owner's document has it: Kamal's manifest and
-# secrets unchanged, then the proxy in front with ports of its own, logs, backups, scaling, rollback.
+# secrets unchanged, then Traefik in front with ports of its own, logs, backups, scaling, rollback.
 # The tests go on from one another.
 
 setup_file() {
 	load ../support/helpers
 	bed_up 1
-	"$E2E_ROOT/deploy/support/image" app-base:1 postgres:15 redis:7
+	"$E2E_ROOT/deploy/support/image" app-base:1 postgres:15 redis:7 traefik:v3
 	docker tag redis:7 redis:7-alpine
+	testbed load h1 app-base:1
+	testbed load h1 traefik:v3
 	testbed add-user h1 rs-dev
 	testbed sshd-option h1 'Port 2121'
 	export APP=$BATS_FILE_TMPDIR/app
@@ -50,7 +52,6 @@ job_is_done() { [[ -n $(sql "select 1 from reports where name = '$1'") ]]; }
 web() { docker_on h1 ps -q --filter label=deploy.service=reportify-api --filter label=deploy.role=web; }
 
 @test "pre-flight: what holds a port of the service is told, and goes as it is told" {
-	docker save app-base:1 | docker_on h1 load -q
 	docker_on h1 run -d --name old-api -p 3002:3000 app-base:1
 	deploy_fails 5 -c config/deploy.yml check
 	assert_stdout "FAIL +rs-development.net: port 3002, which web needs, is taken by the container old-api"
@@ -81,7 +82,7 @@ web() { docker_on h1 ps -q --filter label=deploy.service=reportify-api --filter 
 	assert_serves "version 1" "http://$H1_IP:3002/"
 }
 
-@test "the proxy in front, Sidekiq a role: the same service, its data where they were" {
+@test "Traefik in front, Sidekiq a role: the same service, its data where they were" {
 	kamal accessory remove sidekiq -y
 	app_commit "The second one again" "version.txt=version 2"
 	deploy_ok push
@@ -89,7 +90,7 @@ web() { docker_on h1 ps -q --filter label=deploy.service=reportify-api --filter 
 	assert_equal "$(fetch /up -o /dev/null -w '%{http_code}')" 200
 	assert_equal "$(curl -s -m 5 -o /dev/null -w '%{http_code} %{redirect_url}' \
 		--resolve "reportify.rs-development.net:8080:$H1_IP" "http://reportify.rs-development.net:8080/a?b=c")" \
-		"308 https://reportify.rs-development.net:8443/a?b=c"
+		"301 https://reportify.rs-development.net:8443/a?b=c"
 	run curl -s -m 2 "http://$H1_IP:3002/"
 	assert_equal "$status" 7
 	job second
