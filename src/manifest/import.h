@@ -44,6 +44,10 @@ void import_volumes(
 /* "Host(`shop.example.com`)" of a label of Traefik's, or NULL. */
 const char *import_label_host(struct importing *im, const struct node *labels);
 
+/* `proxy.acme` of Traefik's arguments, flags (Compose) or a map (Kamal 1); may be empty. New
+ * reference. */
+json_t *import_acme(struct importing *im, const struct node *args);
+
 /* One published port. */
 struct import_port {
 	const char *address; /* NULL: all */

@@ -404,6 +404,47 @@ const char *import_label_host(struct importing *im, const struct node *labels)
 	return NULL;
 }
 
+static void take_acme(struct importing *im, const char *flag, json_t *out)
+{
+	static const char *const keys[][2] = {
+		{".acme.email=", "email"}, {".acme.caserver=", "server"}};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const char *at = strcasestr(flag, keys[i][0]);
+		if (at != NULL) {
+			at += strlen(keys[i][0]);
+			struct node value = {
+				.text = arena_strndup(&im->arena, at, strcspn(at, " \t\n"))};
+			put_text(out, keys[i][1], import_text(im, &value));
+		}
+	}
+}
+
+json_t *import_acme(struct importing *im, const struct node *args)
+{
+	json_t *o = json_object();
+
+	if (args != NULL && args->kind == NODE_MAP) {
+		for (size_t i = 0; i < args->len; i++) {
+			const struct node *v = args->p[i].value;
+			if (v->kind == NODE_SCALAR) {
+				take_acme(im,
+					arena_printf(
+						&im->arena, "%s=%s", args->p[i].key->text, v->text),
+					o);
+			}
+		}
+		return o;
+	}
+	for (size_t i = 0; i < import_count(args); i++) {
+		const struct node *n = import_item(args, i);
+		if (n->kind == NODE_SCALAR) {
+			take_acme(im, n->text, o);
+		}
+	}
+	return o;
+}
+
 /* "http://localhost:3000/up" within the test of a healthcheck. */
 static const char *health_path(struct importing *im, const struct node *s)
 {
@@ -426,6 +467,7 @@ static void write_proxy(struct importing *im, const struct node_item *app, struc
 	const char *host = import_label_host(im, node_get(app->value, "labels")),
 		   *path = health_path(im, app->value);
 	const char *driver = "caddy";
+	json_t *acme = json_object();
 	int port = import_inside_port(im, app->value);
 
 	for (size_t i = 0; i < im->services->len; i++) {
@@ -433,7 +475,13 @@ static void write_proxy(struct importing *im, const struct node_item *app, struc
 		if (is_left_out(s->value) || !is_proxy(im, s->value)) {
 			continue;
 		}
-		driver = strcmp(image_word(im, s->value), "nginx") == 0 ? "nginx" : driver;
+		if (str_eq(image_word(im, s->value), "nginx")) {
+			driver = "nginx";
+		} else if (str_eq(image_word(im, s->value), "traefik")) {
+			driver = "traefik";
+			json_decref(acme);
+			acme = import_acme(im, node_get(s->value, "command"));
+		}
 		import_comment(im, "services.%s: the tool runs the proxy, and writes what it needs",
 			s->key->text);
 	}
@@ -445,7 +493,10 @@ static void write_proxy(struct importing *im, const struct node_item *app, struc
 		import_comment(im, "app_port: where the application listens in its container");
 		put_int(o, "app_port", 3000);
 	}
-	json_object_set_new(o, "ssl", json_boolean(host != NULL && strcmp(driver, "caddy") == 0));
+	bool ssl = host != NULL && !str_eq(driver, "nginx");
+	json_object_set_new(o, "ssl", json_boolean(ssl));
+	put_new(o, "acme", ssl ? json_incref(acme) : json_object());
+	json_decref(acme);
 	if (host == NULL) {
 		import_comment(
 			im, "ssl: true makes certificates by themselves, once there is a host");

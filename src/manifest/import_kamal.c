@@ -270,6 +270,7 @@ static void add_proxy(struct importing *im, const struct node *root, struct str 
 	put_port(proxy, "app_port", port_of(app_port, strlen(app_port)));
 	if (host != NULL && port_for_https(traefik) > 0) {
 		json_object_set_new(proxy, "ssl", json_true());
+		put_new(proxy, "acme", import_acme(im, node_get(traefik, "args")));
 	}
 	put_text(h, "path", get_text(health, "path", "/up"));
 	put_text(h, "interval", get_text(health, "interval", NULL));
