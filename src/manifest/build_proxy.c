@@ -214,6 +214,11 @@ static void build_balancing(struct build *b, const struct node *proxy, struct co
 			p->balancing.policy = (enum config_balance_policy)i;
 		}
 	}
+	if (str_eq(p->driver, "traefik") && (p->balancing.policy == CONFIG_BALANCE_LEAST_CONN ||
+						    p->balancing.policy == CONFIG_BALANCE_RANDOM)) {
+		mistake(b, node_get(n, "policy"), "driver: caddy, or driver: nginx",
+			"the traefik driver has no '%s'", policy);
+	}
 	if (!usable(sticky) || (sticky->kind != NODE_MAP && !get_bool(n, "sticky", false))) {
 		return;
 	}
@@ -226,6 +231,10 @@ static void build_balancing(struct build *b, const struct node *proxy, struct co
 		p->balancing.policy != CONFIG_BALANCE_RANDOM) {
 		mistake(b, node_get(n, "policy"), "policy: random, or driver: nginx",
 			"the caddy driver chooses a sticky client's container at random");
+	}
+	if (str_eq(p->driver, "traefik") && p->balancing.policy == CONFIG_BALANCE_IP_HASH) {
+		mistake(b, node_get(n, "policy"), "policy: round_robin, or driver: nginx",
+			"the traefik driver has no sticky clients with 'ip_hash'");
 	}
 }
 

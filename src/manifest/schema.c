@@ -290,7 +290,7 @@ WORDS(policy, "round_robin", "least_conn", "random", "ip_hash");
 static const struct schema_key balancing_keys[] = {
 	KEY("policy", &policy, "of the driver",
 		"round_robin, least_conn, random or ip_hash; by default caddy has least_conn, "
-		"nginx random."),
+		"nginx random, traefik round_robin."),
 	KEY("sticky", &sticky, "false", "A client stays with its container, by a cookie."),
 	NEVER("weights", &any, "Shares of the containers.",
 		"all containers of a release on a host are equal",

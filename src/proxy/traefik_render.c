@@ -15,6 +15,8 @@
 #define COMPRESS_MIN 512       /* bytes */
 
 /* The rendering of one service. */
+#define RETRIES 3 /* containers that are tried */
+
 struct work {
 	const struct proxy_render *r;
 	const struct proxy_service *svc;
@@ -231,6 +233,9 @@ static json_t *chain(const struct work *w, const struct route *t, enum entry e, 
 	}
 	if (s->buffer_requests) {
 		push_name(list, w, "buffering");
+	}
+	if (s->live.len > 1) {
+		push_name(list, w, "retry");
 	}
 	return list;
 }
@@ -462,19 +467,39 @@ static void add_middlewares(struct work *w)
 	}
 	add_strips(w);
 	add_answers(w);
+	if (w->svc->live.len > 1) {
+		/* Another container, when none of the request was sent to the one that was chosen.
+		 */
+		put(w->middlewares, xasprintf("%s:retry", w->name),
+			json_pack("{s:{s:i}}", "retry", "attempts", RETRIES));
+	}
 }
 
 /* -- Where requests go -- */
 
+static json_t *sticky(const struct config_balancing *b)
+{
+	return json_pack("{s:{s:s, s:b, s:b, s:s, s:I}}", "cookie", "name", b->cookie, "secure",
+		b->secure, "httpOnly", true, "sameSite", "lax", "maxAge", (json_int_t)b->max_age_s);
+}
+
 static json_t *balancer(const struct work *w)
 {
+	const struct config_balancing *b = w->svc->balancing;
 	json_t *servers = json_array();
 	VEC_FOREACH (&w->svc->live, i) {
 		json_t *url = json_sprintf("http://%s:%d", w->svc->live.p[i], w->svc->app_port);
 		json_array_append_new(servers, json_pack("{s:o}", "url", url));
 	}
-	return json_pack("{s:{s:o, s:b, s:s}}", "loadBalancer", "servers", servers,
-		"passHostHeader", true, "serversTransport", w->name);
+	json_t *balancer = json_pack("{s:o, s:b, s:s}", "servers", servers, "passHostHeader", true,
+		"serversTransport", w->name);
+	if (b && b->policy == CONFIG_BALANCE_IP_HASH) {
+		json_object_set_new(balancer, "strategy", json_string("hrw"));
+	}
+	if (b && b->cookie && w->svc->live.len > 1) {
+		json_object_set_new(balancer, "sticky", sticky(b));
+	}
+	return json_pack("{s:o}", "loadBalancer", balancer);
 }
 
 /* No idle connections: each one is a request in flight (connections.c). */

@@ -469,16 +469,24 @@ policies() {
 	deploy_ok push
 	assert_equal "$(spread 6)" "6" ip_hash
 	manifest_edit 's|policy: .*}|policy: random}|'
-	deploy_ok push
-	eventually 20 seen_all 3
-	manifest_edit 's|policy: .*}|policy: least_conn}|'
-	deploy_ok push
-	# Three at once go to three.
-	for n in 1 2 3; do
-		curl -sf -m 10 -D "$at.$n" -o /dev/null -H "Host: $V" "http://$H1_IP/slow?ms=1500" &
-	done
-	wait
-	assert_equal "$(grep -ih '^x-hostname' "$at".* | sort -u | wc -l)" 3 least_conn
+	if [[ $DRIVER == traefik ]]; then
+		deploy_fails 3 config
+		assert_stderr "the traefik driver has no 'random'"
+		assert_stderr "= driver: caddy, or driver: nginx"
+		manifest_edit 's|policy: .*}|policy: round_robin}|'
+		deploy_ok push
+	else
+		deploy_ok push
+		eventually 20 seen_all 3
+		manifest_edit 's|policy: .*}|policy: least_conn}|'
+		deploy_ok push
+		# Three at once go to three.
+		for n in 1 2 3; do
+			curl -sf -m 10 -D "$at.$n" -o /dev/null -H "Host: $V" "http://$H1_IP/slow?ms=1500" &
+		done
+		wait
+		assert_equal "$(grep -ih '^x-hostname' "$at".* | sort -u | wc -l)" 3 least_conn
+	fi
 	# A container that is gone costs nobody an answer.
 	docker_on h1 ps -q --filter "name=^$S-web" | head -1 | xargs docker -H "$(testbed docker-host h1)" kill >/dev/null
 	for n in 1 2 3 4 5 6 7 8; do
@@ -497,7 +505,9 @@ sticky_sessions() {
 	first=$(answered_by -c "$jar")
 	assert_equal "$(for _ in 1 2 3 4 5 6 7 8; do answered_by -b "$jar"; done | sort -u)" "$first" "who answers"
 	cookie=$(answer "http://$H1_IP/" | grep -i '^set-cookie: shop=')
-	grep -qE '^[^:]*: shop=[0-9a-f]+; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600$' <<<"$cookie"
+	grep -qE '^[^:]*: shop=[0-9a-f]+; Path=/; .*HttpOnly' <<<"$cookie"
+	grep -q 'SameSite=Lax' <<<"$cookie"
+	grep -q 'Max-Age=3600' <<<"$cookie"
 	eventually 20 seen_all 3
 	cookie=$(awk '$6 == "shop" {print $7}' "$jar")
 	load_start --host-header "$V" --rate 100 --header "Cookie: shop=$cookie" --path /:5 --path '/slow?ms=500:1' "http://$H1_IP"
@@ -507,6 +517,8 @@ sticky_sessions() {
 	assert_no_failures
 	first=$(answered_by -b "$jar" -c "$jar")
 	assert_equal "$(for _ in 1 2 3 4 5 6; do answered_by -b "$jar"; done | sort -u)" "$first" "who answers now"
+	# Traefik does not see that one is gone: deploy-manifest(5).
+	[[ $DRIVER != traefik ]] || return 0
 	docker_on h1 kill "$first" >/dev/null
 	for _ in 1 2 3 4; do
 		[[ $(answered_by -b "$jar" -c "$jar") != "$first" ]]
