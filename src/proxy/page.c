@@ -13,7 +13,7 @@ const char *const proxy_page_head =
 	":root { color-scheme:light dark }"
 	"body { margin:0;min-height:100vh;display:grid;place-items:center;"
 	"font:1.05rem/1.6 system-ui,sans-serif;color:#1d2433;background:#f6f7f9 }"
-	"main { max-width:32rem;padding:2.5rem;box-sizing:border-box }"
+	"main { max-width:32rem;padding:1.5rem;box-sizing:border-box;overflow-wrap:anywhere }"
 	"h1 { font-size:1.6rem;line-height:1.25;margin:0 0 .75rem }p { margin:0;color:#5a6478 }"
 	"@media (prefers-color-scheme:dark) { body { color:#e6e9ef;background:#14171d }"
 	"p { color:#a3acbd }}</style></head><body><main>";
