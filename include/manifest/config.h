@@ -124,9 +124,10 @@ struct config_proxy {
 	bool compress;
 	struct config_rate_limits rate_limits;
 	struct config_balancing balancing;
-	const char *snippet;      /* absolute path of the user's own directives, or NULL */
-	const char *snippet_name; /* as written */
-	bool forward_headers;     /* trust X-Forwarded-* of the client; default: not with TLS */
+	const char *circuit_breaker; /* Traefik's expression, or NULL */
+	const char *snippet;         /* absolute path of the user's own directives, or NULL */
+	const char *snippet_name;    /* as written */
+	bool forward_headers;        /* trust X-Forwarded-* of the client; default: not with TLS */
 	struct strvec log_request_headers, log_response_headers; /* in the access log */
 	const char *error_pages; /* folder under the root, served for 4xx and 5xx, or NULL */
 	/* run: of the proxy container */

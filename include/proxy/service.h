@@ -52,6 +52,7 @@ struct proxy_service {
 	bool compress;
 	const struct config_rate_limits *rate_limits; /* nginx; or NULL */
 	const struct config_balancing *balancing;     /* or NULL: as the driver does by itself */
+	const char *circuit_breaker;                  /* traefik: its expression; or NULL */
 	/* The user's own directives: their text, or NULL; then `snippet_kept` tells whether the
 	 * ones that the server has stay. */
 	const char *snippet;

@@ -268,6 +268,16 @@ static void build_snippet(struct build *b, const struct node *proxy, struct conf
 	}
 }
 
+static void build_circuit_breaker(struct build *b, const struct node *proxy, struct config_proxy *p)
+{
+	const struct node *n = node_get(proxy, "circuit_breaker");
+
+	p->circuit_breaker = get_text(proxy, "circuit_breaker", NULL);
+	if (p->circuit_breaker && !str_eq(p->driver, "traefik")) {
+		mistake(b, n, "driver: traefik", "the %s driver has no circuit breaker", p->driver);
+	}
+}
+
 void build_proxy(struct build *b, const struct node *proxy, struct config_proxy *p)
 {
 	const struct node *buffering = node_get(proxy, "buffering");
@@ -299,6 +309,7 @@ void build_proxy(struct build *b, const struct node *proxy, struct config_proxy 
 	get_map(b, proxy, "response_headers", &p->response_headers);
 	p->compress = get_bool(proxy, "compress", false);
 	build_rate_limits(b, proxy, p);
+	build_circuit_breaker(b, proxy, p);
 	build_balancing(b, proxy, p);
 	build_snippet(b, proxy, p);
 	build_log(b, proxy, p);

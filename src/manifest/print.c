@@ -354,6 +354,7 @@ static json_t *proxy_json(const struct config *c, const struct config_proxy *p)
 	put_bool(o, "compress", p->compress);
 	put_rate_limits(o, p);
 	put_balancing(o, &p->balancing);
+	put_text(o, "circuit_breaker", p->circuit_breaker);
 	if (p->snippet) {
 		put_text(o, "snippet", print_below(c, p->snippet));
 	}

@@ -142,6 +142,9 @@ static void add_routing(json_t *j, const struct proxy_service *s)
 			json_pack("[s,s,b,I]", config_balance_names[b->policy],
 				b->cookie ? b->cookie : "", b->secure, (json_int_t)b->max_age_s));
 	}
+	if (s->circuit_breaker) {
+		json_object_set_new(j, "breaker", json_string(s->circuit_breaker));
+	}
 	if (s->snippet_digest && *s->snippet_digest) {
 		json_object_set_new(j, "snippet",
 			json_pack("[s,s]", s->snippet_digest,

@@ -33,6 +33,7 @@ void proxy_service_init(
 		.compress = p->compress,
 		.rate_limits = &p->rate_limits,
 		.balancing = &p->balancing,
+		.circuit_breaker = p->circuit_breaker,
 		.snippet_kept = p->snippet != NULL,
 		.snippet_name = p->snippet_name,
 		.log_request = &p->log_request_headers,

@@ -240,9 +240,9 @@ static int put_stamp(struct proxy *p, const char *host, uint64_t *log, struct er
 	CLEANUP_FREE char *path = xasprintf("%s/%s.yml", folder, p->sid);
 	CLEANUP_FREE char *log_path = proxy_path(p, "log/error.log");
 	struct str text = STR_INIT(STR_MAX_LINE);
-	CLEANUP_JSON json_t *j = json_pack("{s:{s:{s:{s:[s], s:s, s:s, s:[s]}}}}", "http",
-		"routers", name, "entryPoints", "deploy", "rule", rule, "service", "noop@internal",
-		"middlewares", "deploy:done");
+	CLEANUP_JSON json_t *j = json_pack("{s:{s:{s:{s:[s], s:s, s:i, s:s, s:[s]}}}}", "http",
+		"routers", name, "entryPoints", "deploy", "rule", rule, "priority", TRAEFIK_FIRST,
+		"service", "noop@internal", "middlewares", "deploy:done");
 	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
 	proxy_json_add(&text, j, JSON_COMPACT);
 	sftp_mkdirs(b, folder, 0700);

@@ -13,10 +13,9 @@
 
 #define BUFFER_BYTES (1 << 20) /* of a body, before it goes to a file */
 #define COMPRESS_MIN 512       /* bytes */
+#define RETRIES      5         /* within 0.8 s */
 
 /* The rendering of one service. */
-#define RETRIES 3 /* containers that are tried */
-
 struct work {
 	const struct proxy_render *r;
 	const struct proxy_service *svc;
@@ -77,7 +76,7 @@ static json_t *page(int status, const char *title, const char *said, const char 
 static json_t *internal_router(const char *rule, const char *middleware)
 {
 	return json_pack("{s:[s], s:s, s:i, s:s, s:[s]}", "entryPoints", "deploy", "rule", rule,
-		"priority", 1000000, "service", "noop@internal", "middlewares", middleware);
+		"priority", TRAEFIK_FIRST, "service", "noop@internal", "middlewares", middleware);
 }
 
 void traefik_main(const struct proxy_main *m, struct str *out)
@@ -234,9 +233,10 @@ static json_t *chain(const struct work *w, const struct route *t, enum entry e, 
 	if (s->buffer_requests) {
 		push_name(list, w, "buffering");
 	}
-	if (s->live.len > 1) {
-		push_name(list, w, "retry");
+	if (s->circuit_breaker) {
+		push_name(list, w, "breaker");
 	}
+	push_name(list, w, "retry");
 	return list;
 }
 
@@ -412,11 +412,22 @@ static void add_answers(struct work *w)
 			json_pack("{s:i, s:[s]}", "minResponseBodyBytes", COMPRESS_MIN,
 				"excludedContentTypes", "text/event-stream"));
 	}
+	if (s->circuit_breaker) {
+		add_middleware(w, "breaker", "circuitBreaker",
+			json_pack("{s:s}", "expression", s->circuit_breaker));
+	}
 	if (s->buffer_requests) {
 		add_middleware(w, "buffering", "buffering",
 			json_pack("{s:i, s:i}", "memRequestBodyBytes", BUFFER_BYTES,
 				"memResponseBodyBytes", BUFFER_BYTES));
 	}
+}
+
+/* For a container that cannot be dialled: a request that was sent is not sent again. */
+static void add_retry(struct work *w)
+{
+	add_middleware(w, "retry", "retry",
+		json_pack("{s:i, s:s}", "attempts", RETRIES, "initialInterval", "100ms"));
 }
 
 static void add_strips(struct work *w)
@@ -467,39 +478,45 @@ static void add_middlewares(struct work *w)
 	}
 	add_strips(w);
 	add_answers(w);
-	if (w->svc->live.len > 1) {
-		/* Another container, when none of the request was sent to the one that was chosen.
-		 */
-		put(w->middlewares, xasprintf("%s:retry", w->name),
-			json_pack("{s:{s:i}}", "retry", "attempts", RETRIES));
-	}
+	add_retry(w);
 }
 
 /* -- Where requests go -- */
 
-static json_t *sticky(const struct config_balancing *b)
+static json_t *cookie(const struct config_balancing *b)
 {
-	return json_pack("{s:{s:s, s:b, s:b, s:s, s:I}}", "cookie", "name", b->cookie, "secure",
-		b->secure, "httpOnly", true, "sameSite", "lax", "maxAge", (json_int_t)b->max_age_s);
+	return json_pack("{s:{s:s, s:b, s:b, s:s, s:I, s:s}}", "cookie", "name", b->cookie,
+		"httpOnly", true, "secure", b->secure, "sameSite", "lax", "maxAge",
+		(json_int_t)b->max_age_s, "path", "/");
 }
 
 static json_t *balancer(const struct work *w)
 {
-	const struct config_balancing *b = w->svc->balancing;
-	json_t *servers = json_array();
-	VEC_FOREACH (&w->svc->live, i) {
-		json_t *url = json_sprintf("http://%s:%d", w->svc->live.p[i], w->svc->app_port);
+	const struct proxy_service *s = w->svc;
+	const struct config_balancing *b = s->balancing;
+	json_t *servers = json_array(), *j = json_object();
+	bool named = s->hosts && s->hosts->len && !str_starts(s->hosts->p[0], "*.");
+	VEC_FOREACH (&s->live, i) {
+		json_t *url = json_sprintf("http://%s:%d", s->live.p[i], s->app_port);
 		json_array_append_new(servers, json_pack("{s:o}", "url", url));
 	}
-	json_t *balancer = json_pack("{s:o, s:b, s:s}", "servers", servers, "passHostHeader", true,
-		"serversTransport", w->name);
+	json_object_set_new(j, "servers", servers);
+	json_object_set_new(j, "passHostHeader", json_true());
+	json_object_set_new(j, "serversTransport", text(w->name));
 	if (b && b->policy == CONFIG_BALANCE_IP_HASH) {
-		json_object_set_new(balancer, "strategy", json_string("hrw"));
+		json_object_set_new(j, "strategy", text("hrw"));
 	}
-	if (b && b->cookie && w->svc->live.len > 1) {
-		json_object_set_new(balancer, "sticky", sticky(b));
+	if (b && b->cookie && s->live.len > 1) {
+		json_object_set_new(j, "sticky", cookie(b));
 	}
-	return json_pack("{s:o}", "loadBalancer", balancer);
+	if (b && b->cookie && s->live.len > 1 && s->health_path) {
+		/* Else a client stays with a container that died. */
+		json_object_set_new(j, "healthCheck",
+			json_pack("{s:s, s:s, s:s, s:s}", "path", s->health_path, "interval",
+				"500ms", "timeout", "2s", "hostname",
+				named ? s->hosts->p[0] : "localhost"));
+	}
+	return json_pack("{s:o}", "loadBalancer", j);
 }
 
 /* No idle connections: each one is a request in flight (connections.c). */

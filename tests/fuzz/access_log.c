@@ -57,5 +57,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	check_driver(&proxy_caddy, (const char *)data, size);
 	check_driver(&proxy_nginx, (const char *)data, size);
+	check_driver(&proxy_traefik, (const char *)data, size);
 	return 0;
 }

@@ -89,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(st.service != NULL && *st.service != '\0' && st.id != NULL);
 		check_rendering(&proxy_caddy, &st);
 		check_rendering(&proxy_nginx, &st);
+		check_rendering(&proxy_traefik, &st);
 	}
 	proxy_state_fini(&st);
 	(void)proxy_count_connections(str_c(&text), 3000, "0300120A");

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-/* Lines as caddy 2.6.2 and nginx 1.22.1 wrote them, shortened. */
+/* Lines as caddy 2.6.2, nginx 1.22.1 and Traefik 3.6.0 wrote them, shortened. */
 static const char caddy_log[] =
 	"{\"ts\":1.5,\"request\":{\"uri\":\"/"
 	"\"},\"user_id\":\"shop|shop-web-1:3000|1.5ms\",\"status\":200}\n"
@@ -31,6 +31,17 @@ static const char nginx_log[] =
 	"{\"ts\":1.9,\"key\":\"\",\"upstream\":\"\",\"answered\":\"\",\"status\":404}\n"
 	"not json\n"
 	"{\"ts\":2.1,\"key\":\"shop\",\"status\":200,\"answered\":\"1\"}";
+
+#define TRAEFIK(router, upstream, status, more)                                                    \
+	"{\"DownstreamStatus\":" status ",\"RouterName\":\"" router                                \
+	"@file\",\"ServiceAddr\":\"" upstream "\"," more "\"time\":\"2026-11-21T19:31:02Z\"}\n"
+static const char traefik_log[] = TRAEFIK("shop:0:0:http", "shop-web-1:3000", "200",
+	"\"origin_Date\":\"Sat\",") TRAEFIK("shop:0:0:http", "shop-web-2:3000", "500", "")
+	TRAEFIK("shop:0:0:http", "shop-web-2:3000", "503", "\"origin_Content-Type\":\"text/html\",")
+		TRAEFIK("shop:0:0:http", "shop-web-1:3000", "502", "") TRAEFIK(
+			"shop+staging:0:0:http", "x:3000", "502",
+			"") "{\"DownstreamStatus\":404,\"RouterName\":\"\"}\nnot json\n"
+			    "{\"DownstreamStatus\":200,\"RouterName\":\"shop:0:0:http@file\"}";
 
 static struct proxy_upstream_counts named(const struct proxy_counts *c, const char *name)
 {
@@ -66,11 +77,24 @@ static void test_nginx(void **state)
 	check(&proxy_nginx, nginx_log, sizeof(nginx_log) - 1);
 }
 
+static void test_traefik(void **state)
+{
+	struct proxy_log_entry e;
+	static const char page[] = TRAEFIK("shop+staging:0:1:https", "127.0.0.1:61080", "504",
+		"\"ServiceName\":\"deploy:pages@file\",\"origin_Content-Type\":\"text/html\",");
+	check(&proxy_traefik, traefik_log, sizeof(traefik_log) - 1);
+	assert_true(proxy_traefik.parse_log(page, sizeof(page) - 2, &e));
+	assert_string_equal(e.key, "shop@staging");
+	assert_string_equal(e.upstream, "");
+	assert_false(e.answered);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_caddy),
 		cmocka_unit_test(test_nginx),
+		cmocka_unit_test(test_traefik),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,6 +118,7 @@ static void render_all(const json_t *j, struct str *out)
 		.compress = json_bool_at(j, "compress", 0),
 		.rate_limits = &limits,
 		.balancing = &balancing,
+		.circuit_breaker = json_str_at(j, "circuit_breaker", NULL),
 		.snippet_digest = json_str_at(j, "snippet", NULL),
 		.log_request = &log_request,
 		.log_response = &log_response,
