@@ -8,10 +8,10 @@ setup_file() {
 	load ../support/helpers
 	load ../support/pebble
 	bed_up 1
+	pebble_up
 	"$E2E_ROOT/deploy/support/image" app-base:1 postgres:15 traefik:v3
 	testbed load h1 traefik:v3
 	testbed load h1 postgres:15
-	pebble_up
 	export APP=$BATS_FILE_TMPDIR/app
 	example_repo ricemill graindesk.in=h1
 	# Here the authority is another one than Let's Encrypt.
