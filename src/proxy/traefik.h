@@ -9,7 +9,7 @@
 /* traefik_plugin.go, by src/embed: its lines. */
 extern const char *const traefik_plugin_go[];
 
-#define TRAEFIK_FIRST   1000000000 /* priority of what is not of a service */
+#define TRAEFIK_FIRST 1000000000 /* priority of what is not of a service */
 
 /* traefik_render.c */
 void traefik_main(const struct proxy_main *m, struct str *out);
