@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Compose files: "\0" parts them.  What is made of them has to be YAML with a service in it. */
-#include "manifest/import.h"
+/* Two Compose files.  What is made of them has to be YAML with a service in it. */
 #include "manifest/tree.h"
+#include "two_files.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,15 +25,12 @@ static void check(const char *manifest)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const char *text = (const char *)data;
-	const char *parting = size > 0 ? memchr(text, '\0', size) : NULL;
-	size_t first = parting != NULL ? (size_t)(parting - text) : size;
-	struct source files[] = {{"one.yml", text, first},
-		{"two.yml", text + first + 1, parting != NULL ? size - first - 1 : 0}};
+	struct source files[2] = {{.name = "one.yml"}, {.name = "two.yml"}};
+	size_t n = two_files(data, size, files);
 	struct diagnostics diags = {0};
 	struct import made = {0};
 
-	if (import_compose(files, parting != NULL ? 2 : 1, "app", &made, &diags) == 0) {
+	if (import_compose(files, n, "app", &made, &diags) == 0) {
 		check(made.manifest);
 	} else if (diags.errors == 0) {
 		abort();

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kamal's manifests: "\0" parts that of a destination from the first.  What is made of them has to
+ * Kamal's manifests: the first, and that of a destination.  What is made of them has to
  * load, but for values that hang on a variable.
  */
 #include "manifest/config.h"
-#include "manifest/import.h"
+#include "two_files.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,20 +32,17 @@ static void check(const char *manifest)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const char *text = (const char *)data;
-	const char *parting = size > 0 ? memchr(text, '\0', size) : NULL;
-	size_t first = parting != NULL ? (size_t)(parting - text) : size;
-	struct source files[] = {{"deploy.yml", text, first},
-		{"deploy.staging.yml", text + first + 1, parting != NULL ? size - first - 1 : 0}};
+	struct source files[2] = {{.name = "deploy.yml"}, {.name = "deploy.staging.yml"}};
+	size_t n = two_files(data, size, files);
 	struct diagnostics diags = {0};
 	struct import made = {0};
 
 	(void)import_is_kamal(&files[0]);
-	if (import_kamal(files, parting != NULL ? 2 : 1, NULL, &made, &diags) < 0) {
+	if (import_kamal(files, n, NULL, &made, &diags) < 0) {
 		if (diags.errors == 0) {
 			abort();
 		}
-	} else if (parting == NULL) {
+	} else if (n == 1) {
 		check(made.manifest);
 	}
 	diagnostics_fini(&diags);
