@@ -268,6 +268,27 @@ static void build_snippet(struct build *b, const struct node *proxy, struct conf
 	}
 }
 
+/* What Traefik has not. */
+static void check_traefik(struct build *b, const struct node *proxy, const struct config_proxy *p)
+{
+	const struct config_tls_settings *s = &p->tls_settings;
+
+	if (!str_eq(p->driver, "traefik")) {
+		return;
+	}
+	if (p->buffer_requests != p->buffer_responses) {
+		mistake(b, node_get(proxy, "buffering"), "driver: caddy, or driver: nginx",
+			"the traefik driver buffers requests and responses, or neither");
+	}
+	VEC_FOREACH (&p->hosts, i) {
+		if (str_starts(p->hosts.p[i], "*.") && (s->only_13 || s->ciphers.len > 0)) {
+			mistake(b, node_get(proxy, "tls"), "driver: caddy, or driver: nginx",
+				"the traefik driver has versions and ciphers of TLS for whole host "
+				"names only");
+		}
+	}
+}
+
 static void build_circuit_breaker(struct build *b, const struct node *proxy, struct config_proxy *p)
 {
 	const struct node *n = node_get(proxy, "circuit_breaker");
@@ -306,6 +327,7 @@ void build_proxy(struct build *b, const struct node *proxy, struct config_proxy 
 	p->max_request_body = get_size(buffering, "max_request_body", (int64_t)1 << 30);
 	p->buffer_requests = get_bool(buffering, "requests", false);
 	p->buffer_responses = get_bool(buffering, "responses", false);
+	check_traefik(b, proxy, p);
 	get_map(b, proxy, "response_headers", &p->response_headers);
 	p->compress = get_bool(proxy, "compress", false);
 	build_rate_limits(b, proxy, p);

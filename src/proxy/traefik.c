@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Traefik 3.3 and newer (tested: 3.6.0), driven with its file provider.
+ * Traefik 3.4 and newer (tested: 3.6.0), driven with its file provider.
  *
  * Facts (read in its source, seen in tests):
  * - It watches its folder, but not the folders in it, and takes each event by itself.  So it is
