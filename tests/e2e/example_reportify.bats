@@ -6,6 +6,7 @@
 
 setup_file() {
 	load ../support/helpers
+	need_go
 	bed_up 1
 	"$E2E_ROOT/deploy/support/image" app-base:1 postgres:15 redis:7 traefik:v3
 	docker tag redis:7 redis:7-alpine

@@ -67,6 +67,12 @@ bed_up() {
 	bed_env
 }
 
+# In setup_file, for images of programs that have no Debian package.
+need_go() {
+	command -v go >/dev/null || [[ -x /usr/local/go/bin/go ]] ||
+		skip "pebble and Traefik are built with Go, which is not there"
+}
+
 bed_env() {
 	local exports
 	exports=$(testbed env)

@@ -6,8 +6,7 @@
 
 pebble_up() {
 	local program
-	command -v go >/dev/null || [[ -x /usr/local/go/bin/go ]] ||
-		skip "pebble and Traefik are built with Go, which is not there"
+	need_go
 	export PEBBLE=$BATS_FILE_TMPDIR/pebble
 	mkdir -p "$PEBBLE"
 	for program in pebble pebble-challtestsrv; do
