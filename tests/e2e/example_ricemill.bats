@@ -66,7 +66,7 @@ inspect() { docker_on h1 inspect -f "$2" "$1"; } # CONTAINER FORMAT
 	# The database: no port, and no way in but over its network.
 	assert_equal "$(docker_on h1 port ricemill-postgres)" ""
 	assert_equal "$(inspect ricemill-postgres '{{len .NetworkSettings.Networks}}')" 1
-	deploy_ok app exec --reuse -- pg_isready -h ricemill-postgres
+	deploy_ok app exec --reuse -- pg_isready -h ricemill-postgres -U ricemill
 	refute docker_on h1 run --rm --network deploy --entrypoint pg_isready postgres:15 -t 2 -h ricemill-postgres
 	openssl s_client -connect "$H1_IP:443" -servername graindesk.in -tls1_2 </dev/null 2>&1 | grep -q 'Protocol.*TLSv1.2'
 }
@@ -78,16 +78,26 @@ inspect() { docker_on h1 inspect -f "$2" "$1"; } # CONTAINER FORMAT
 	assert_equal "$(code /)" 200
 }
 
-@test "failures: a container that ends comes back; the owner's page when none answers" {
-	local app
+# The circuit breaker is closed again, all the way.
+steady() {
+	local i
+	for ((i = 0; i < 20; i++)); do
+		[[ $(fetch /) == "version 1" ]] || return 1
+	done
+}
+
+@test "failures: a container that ends comes back; owner's page and circuit breaker when none answers" {
+	local app i
 	app=$(web)
 	fetch "/exit?code=1" -o /dev/null || true
-	eventually 20 bash -c "$(declare -f fetch); [[ \$(fetch /) == 'version 1' ]]"
+	eventually 60 steady
 	assert_equal "$(inspect "$app" '{{.RestartCount}}')" 1
 	deploy_ok app stop
 	fetch / -w ' %{http_code}' | tr -d '\n' | grep -E "mill stands still.* 50[234]$"
+	for ((i = 0; i < 30; i++)); do code /; done >"$BATS_TEST_TMPDIR/codes"
+	grep -q 503 "$BATS_TEST_TMPDIR/codes"
 	deploy_ok app start
-	eventually 20 bash -c "$(declare -f fetch); [[ \$(fetch /) == 'version 1' ]]"
+	eventually 60 steady
 }
 
 @test "monitoring: days of the certificate, health, logs, metrics" {
