@@ -597,6 +597,7 @@ static int nginx_reload(struct proxy *p, struct error *err)
 		clock_sleep_ms(
 			300); /* /proc hides others' processes: nginx's own 100 ms, and more */
 	}
+	p->reloaded_ms = clock_mono_ms();
 	return 0;
 }
 
