@@ -93,6 +93,23 @@ static bool sounds_secret(const char *name)
 	return strcasecmp(name, "KEY") == 0;
 }
 
+/* A URL that nobody sees here, of what people log in to. */
+static bool sounds_like_login(const char *name)
+{
+	static const char *const words[] = {"DATABASE", "DB_", "POSTGRES", "PG", "MYSQL", "MARIADB",
+		"MONGO", "REDIS", "AMQP", "RABBIT", "BROKER", "SMTP"};
+
+	if (!str_ends(name, "_URL") && !str_ends(name, "_URI")) {
+		return false;
+	}
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		if (strstr(name, words[i]) != NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* "scheme://user:password@host", or a variable that sounds like a secret. */
 static bool holds_secret(const char *value)
 {
@@ -106,7 +123,7 @@ static bool holds_secret(const char *value)
 	for (const char *p = value; (p = strchr(p, '$')) != NULL; p++) {
 		const char *name = p + 1 + (p[1] == '{');
 		CLEANUP_FREE char *copy = xstrndup(name, name_len(name));
-		if (sounds_secret(copy)) {
+		if (sounds_secret(copy) || sounds_like_login(copy)) {
 			return true;
 		}
 	}
