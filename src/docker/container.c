@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "internal.h"
 
+#include "util/cancel.h"
+#include "util/clock.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,10 +86,20 @@ static int action(struct docker *d, const char *method, const char *name, const 
 	return -1;
 }
 
+/* Somebody else made a network of the same name, and takes it away again: see network.c. */
+#define TWIN_MS 5000
+
 int docker_container_start(struct docker *d, const char *name, struct error *err)
 {
-	if (action(d, "POST", name, "/start", 2 * docker_head_ms(d), 304, err) != 0) {
-		return error_wrap(err, "start container '%s'", name);
+	int64_t until = clock_mono_ms() + TWIN_MS;
+	struct error cancelled = {0};
+	while (action(d, "POST", name, "/start", 2 * docker_head_ms(d), 304, err) != 0) {
+		if (!strstr(err->text, "is ambiguous") || clock_mono_ms() > until ||
+			cancel_check(&cancelled) < 0) {
+			return error_wrap(err, "start container '%s'", name);
+		}
+		*err = (struct error){0};
+		clock_sleep_ms(50);
 	}
 	return 0;
 }

@@ -162,6 +162,32 @@ static void run_is_one_exchange(void **state)
 	OK(docker_network_remove(d, net2, &err), err);
 }
 
+/* As when two first pushes make the network at the same time, and the other is the slower one. */
+static void start_waits_for_a_twin_of_its_network(void **state)
+{
+	(void)state;
+	need_daemon();
+	struct error err = {0};
+	const char *name = support_name("twin");
+	const char *net = support_name("twin-net");
+	CLEANUP_DOCKER_SPEC struct docker_container_spec s = {0};
+	CLEANUP_FREE char *twin =
+		xasprintf("id=$(curl -sf --unix-socket /var/run/docker.sock -H 'Content-Type: "
+			  "application/json' "
+			  "-d '{\"Name\": \"%s\"}' http://d/networks/create | jq -er .Id) && "
+			  "{ (sleep 0.5; docker network rm $id) >/dev/null 2>&1 & }",
+			net);
+	fill_spec(&s, name, "sleep 1000");
+	free(s.network);
+	s.network = xstrdup(net);
+	OK(docker_network_create(d, net, false, NULL, &err), err);
+	OK(docker_container_create(d, &s, NULL, &err), err);
+	assert_int_equal(system(twin), 0);
+	OK(docker_container_start(d, name, &err), err);
+	OK(docker_container_remove(d, name, true, true, &err), err);
+	OK(docker_network_remove(d, net, &err), err);
+}
+
 static void run_that_does_not_start_says_so(void **state)
 {
 	(void)state;
@@ -329,6 +355,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_container_lives_from_create_to_remove),
 		cmocka_unit_test(run_is_one_exchange),
+		cmocka_unit_test(start_waits_for_a_twin_of_its_network),
 		cmocka_unit_test(run_that_does_not_start_says_so),
 		cmocka_unit_test(wait_sees_the_exit),
 		cmocka_unit_test(logs_are_demultiplexed),
