@@ -7,6 +7,7 @@
 #include "docker/system.h"
 #include "util/cancel.h"
 #include "util/clock.h"
+#include "util/proc.h"
 
 static struct docker *d;
 static const char *image;
@@ -171,18 +172,21 @@ static void start_waits_for_a_twin_of_its_network(void **state)
 	const char *name = support_name("twin");
 	const char *net = support_name("twin-net");
 	CLEANUP_DOCKER_SPEC struct docker_container_spec s = {0};
-	CLEANUP_FREE char *twin =
-		xasprintf("id=$(curl -sf --unix-socket /var/run/docker.sock -H 'Content-Type: "
-			  "application/json' "
-			  "-d '{\"Name\": \"%s\"}' http://d/networks/create | jq -er .Id) && "
-			  "{ (sleep 0.5; docker network rm $id) >/dev/null 2>&1 & }",
-			net);
+	CLEANUP_FREE char *body = xasprintf("{\"Name\": \"%s\"}", net);
+	const char *argv[] = {"sh", "-c",
+		"id=$(curl -sf --unix-socket /var/run/docker.sock "
+		"-H 'Content-Type: application/json' -d \"$0\" http://d/networks/create | "
+		"jq -er .Id) && { (sleep 0.5; docker network rm \"$id\") >/dev/null 2>&1 & }",
+		body, NULL};
+	struct proc_request twin = {.argv = argv, .timeout_ms = 10000};
+	struct proc_result made = {0};
 	fill_spec(&s, name, "sleep 1000");
 	free(s.network);
 	s.network = xstrdup(net);
 	OK(docker_network_create(d, net, false, NULL, &err), err);
 	OK(docker_container_create(d, &s, NULL, &err), err);
-	assert_int_equal(system(twin), 0);
+	OK(proc_run(&twin, NULL, NULL, &made, &err), err);
+	assert_int_equal(made.status, 0);
 	OK(docker_container_start(d, name, &err), err);
 	OK(docker_container_remove(d, name, true, true, &err), err);
 	OK(docker_network_remove(d, net, &err), err);
