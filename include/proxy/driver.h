@@ -134,6 +134,8 @@ char *proxy_sid(const char *key);
 char *proxy_shape(const struct proxy_driver *d, const struct proxy_service *svc, long version);
 /* JSON, which YAML includes; it holds no "{{", at which Traefik's templates begin. */
 void proxy_json_add(struct str *out, const json_t *j, size_t flags);
+/* Alternatives of a regular expression: the decimal numbers that are larger than `n`. */
+void proxy_add_larger(int64_t n, struct str *out);
 /* Where `acme_ca` lies below PROXY_ETC: the name changes with it. NULL without one; caller frees.
  */
 char *proxy_acme_ca_file(const struct proxy_config *c);

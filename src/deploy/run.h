@@ -42,8 +42,8 @@ struct run {
 	const struct plan *plan;
 	const struct plan_hosts *hosts;
 	struct release release;           /* that is being made */
-	struct strmap pages;              /* error_pages.c: status -> HTML */
-	struct strmap snippets;           /* error_pages.c: "commit:path" -> text */
+	struct strmap pages;              /* commit_files.c: status -> HTML */
+	struct strmap snippets;           /* commit_files.c: "commit:path" -> text */
 	struct image_source *image;       /* NULL: rollback, or the registry has it */
 	const struct registry_auth *auth; /* borrowed; NULL: rollback */
 	enum image_strategy strategy;
@@ -56,7 +56,7 @@ struct run {
 	int64_t phase_begun_ms;
 };
 
-/* -- error_pages.c -- */
+/* -- commit_files.c -- */
 
 /* Reads them into r->pages, where the manifest has error_pages_path. */
 void error_pages_read(struct run *r);

@@ -264,14 +264,8 @@ static void add_answers(const struct proxy_service *s, struct str *out)
  */
 static void add_body_limit(int64_t max, struct str *out)
 {
-	char digits[24];
-	int n = snprintf(digits, sizeof(digits), "%lld", (long long)max);
-	str_addf(out, "\t\t@large header_regexp Content-Length ^0*([1-9][0-9]{%d,}", n);
-	for (int i = 0; i < n; i++) {
-		if (digits[i] < '9') {
-			str_addf(out, "|%.*s[%c-9][0-9]{%d}", i, digits, digits[i] + 1, n - i - 1);
-		}
-	}
+	str_add(out, "\t\t@large header_regexp Content-Length ^0*(");
+	proxy_add_larger(max, out);
 	str_addf(out,
 		")$\n\t\trespond @large \"The request is too large.\" 413\n"
 		"\t\trequest_body {\n\t\t\tmax_size %lldB\n\t\t}\n",

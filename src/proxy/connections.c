@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #include "docker/container.h"
+#include "util/clock.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -72,7 +73,8 @@ static int count_connections(struct proxy *p, const struct docker_container *con
 	return rc;
 }
 
-int proxy_connections(struct proxy *p, const struct strvec *names, int *count, struct error *err)
+int proxy_connections(
+	struct proxy *p, const struct strvec *names, int late_ms, int *count, struct error *err)
 {
 	size_t n = names->len;
 	char remote[9];
@@ -93,5 +95,9 @@ int proxy_connections(struct proxy *p, const struct strvec *names, int *count, s
 	}
 	free(look_up);
 	free(c);
+	if (rc == 0 && *count == 0 && p->reloaded_ms &&
+		clock_mono_ms() - p->reloaded_ms < late_ms) {
+		*count = 1;
+	}
 	return rc;
 }

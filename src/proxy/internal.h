@@ -100,9 +100,10 @@ void proxy_unprepare(struct proxy *p);
 ERROR_CHECKED int proxy_http(struct proxy *p, const struct proxy_request *req,
 	struct http_reply *reply, struct error *err);
 
-/* connections.c: those that the proxy has to the containers' port. */
+/* connections.c: those that the proxy has to the containers' port.  Not 0 within late_ms of a
+ * reload: a request may still come by the configuration of before. */
 ERROR_CHECKED int proxy_connections(
-	struct proxy *p, const struct strvec *names, int *count, struct error *err);
+	struct proxy *p, const struct strvec *names, int late_ms, int *count, struct error *err);
 /* Established ones from an address to a local port in the text of /proc/PID/net/tcp or tcp6;
  * remote_hex: 8 digits as there. */
 int proxy_count_connections(const char *text, int port, const char *remote_hex);

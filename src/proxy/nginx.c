@@ -604,12 +604,8 @@ static int nginx_reload(struct proxy *p, struct error *err)
 static int nginx_in_flight(
 	struct proxy *p, const struct strvec *names, int *count, struct error *err)
 {
-	int rc = proxy_connections(p, names, count, err);
-	int64_t since = clock_mono_ms() - p->reloaded_ms;
-	if (p->reloaded_ms && since < linger_ms(p->version) + 100 && linger_ms(p->version)) {
-		*count += *count == 0 ? 1 : 0; /* one may still come */
-	}
-	return rc;
+	int linger = linger_ms(p->version);
+	return proxy_connections(p, names, linger ? linger + 100 : 0, count, err);
 }
 
 static bool nginx_parse_log(const char *line, size_t len, struct proxy_log_entry *e)

@@ -137,7 +137,7 @@ static void add_answers(json_t *j, const struct proxy_service *s)
 static void add_routing(json_t *j, const struct proxy_service *s)
 {
 	const struct config_balancing *b = s->balancing;
-	if (b && (b->policy != CONFIG_BALANCE_DEFAULT || b->cookie)) {
+	if (proxy_balances(s)) {
 		json_object_set_new(j, "balancing",
 			json_pack("[s,s,b,I]", config_balance_names[b->policy],
 				b->cookie ? b->cookie : "", b->secure, (json_int_t)b->max_age_s));
@@ -239,6 +239,19 @@ static json_t *header_json(const struct proxy_driver *d, const struct proxy_rend
 	}
 	json_object_set_new(j, "shape", json_string(shape));
 	return j;
+}
+
+void proxy_add_larger(int64_t n, struct str *out)
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof(digits), "%lld", (long long)n);
+	str_addf(out, "[1-9][0-9]{%d,}", len);
+	for (int i = 0; i < len; i++) {
+		if (digits[i] < '9') {
+			str_addf(
+				out, "|%.*s[%c-9][0-9]{%d}", i, digits, digits[i] + 1, len - i - 1);
+		}
+	}
 }
 
 void proxy_json_add(struct str *out, const json_t *j, size_t flags)

@@ -31,19 +31,30 @@ static char *data_path(const struct proxy *p, const char *path)
 	return proxy_path(p, relative);
 }
 
-static int take_file(struct proxy *p, const char *path, struct secret_map *files, struct error *err)
+/* All at once. */
+static int take_files(
+	struct proxy *p, const struct strvec *paths, struct secret_map *files, struct error *err)
 {
-	CLEANUP_FREE char *full = data_path(p, path);
 	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
-	struct sftp_op *op = sftp_read(b, full, FILE_MAX);
-	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err) < 0 || sftp_check(b, err) < 0 ? -1 : 0;
-	if (rc == 0 && files->len >= FILES_MAX) {
-		rc = error_set(err, ERROR_REMOTE, "'%s' holds more than %d files", full, FILES_MAX);
+	struct sftp_op **ops = xcalloc(paths->len + 1, sizeof(struct sftp_op *));
+	int rc = 0;
+	if (files->len + paths->len > FILES_MAX) {
+		rc = error_set(
+			err, ERROR_REMOTE, "'%s' holds more than %d files", p->root, FILES_MAX);
+	}
+	VEC_FOREACH (paths, i) {
+		CLEANUP_FREE char *full = data_path(p, paths->p[i]);
+		ops[i] = sftp_read(b, full, FILE_MAX);
 	}
 	if (rc == 0) {
-		secret_map_set(files, path, secret_new(str_c(&op->data), op->data.len));
-		explicit_bzero(op->data.p, op->data.len);
+		rc = sftp_run(b, PROXY_TIMEOUT_MS, err) < 0 || sftp_check(b, err) < 0 ? -1 : 0;
 	}
+	for (size_t i = 0; rc == 0 && i < paths->len; i++) {
+		secret_map_set(
+			files, paths->p[i], secret_new(str_c(&ops[i]->data), ops[i]->data.len));
+		explicit_bzero(ops[i]->data.p, ops[i]->data.len);
+	}
+	free(ops);
 	sftp_batch_free(b);
 	return rc;
 }
@@ -53,6 +64,7 @@ static int take_folder(struct proxy *p, const char *path, struct strvec *todo,
 	struct secret_map *files, struct error *err)
 {
 	CLEANUP_FREE char *full = data_path(p, path);
+	CLEANUP_STRVEC struct strvec here = {0};
 	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
 	struct sftp_op *op = sftp_list(b, full, ENTRIES_MAX);
 	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err) < 0 || sftp_check(b, err) < 0 ? -1 : 0;
@@ -62,16 +74,16 @@ static int take_folder(struct proxy *p, const char *path, struct strvec *todo,
 		if (S_ISDIR(e->attrs.mode)) {
 			strvec_push(todo, below);
 		} else if (S_ISREG(e->attrs.mode)) {
-			rc = take_file(p, below, files, err);
+			strvec_push(&here, below);
 		}
 	}
 	sftp_batch_free(b);
-	return rc;
+	return rc < 0 || here.len == 0 ? rc : take_files(p, &here, files, err);
 }
 
 static int take_all(struct proxy *p, struct secret_map *files, struct error *err)
 {
-	CLEANUP_STRVEC struct strvec todo = {0};
+	CLEANUP_STRVEC struct strvec todo = {0}, top = {0};
 	int rc = 0;
 	for (const char *const *s = p->driver->store; rc == 0 && *s; s++) {
 		CLEANUP_FREE char *full = data_path(p, *s);
@@ -81,9 +93,12 @@ static int take_all(struct proxy *p, struct secret_map *files, struct error *err
 		if (rc == 0 && op->status == SFTP_OK && S_ISDIR(op->attrs.mode)) {
 			strvec_push(&todo, *s);
 		} else if (rc == 0 && op->status == SFTP_OK && op->attrs.size > 0) {
-			rc = take_file(p, *s, files, err);
+			strvec_push(&top, *s);
 		}
 		sftp_batch_free(b);
+	}
+	if (rc == 0 && top.len > 0) {
+		rc = take_files(p, &top, files, err);
 	}
 	for (size_t i = 0; rc == 0 && i < todo.len; i++) {
 		CLEANUP_FREE char *path = xstrdup(todo.p[i]);

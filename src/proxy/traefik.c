@@ -339,11 +339,7 @@ static int traefik_reload(struct proxy *p, struct error *err)
 static int traefik_in_flight(
 	struct proxy *p, const struct strvec *names, int *count, struct error *err)
 {
-	int rc = proxy_connections(p, names, count, err);
-	if (p->reloaded_ms && clock_mono_ms() - p->reloaded_ms < RACE_MS && *count == 0) {
-		*count = 1; /* one may still come */
-	}
-	return rc;
+	return proxy_connections(p, names, RACE_MS, count, err);
 }
 
 /* -- Access log -- */

@@ -137,27 +137,12 @@ static void add_path(const char *path, struct str *out)
 	}
 }
 
-/* Matches decimal numbers that are larger than `n`. */
-static void add_larger(int64_t n, struct str *out)
-{
-	char digits[24];
-	int len = snprintf(digits, sizeof(digits), "%lld", (long long)n);
-	str_addf(out, "^([1-9][0-9]{%d,}", len);
-	for (int i = 0; i < len; i++) {
-		if (digits[i] < '9') {
-			str_addf(
-				out, "|%.*s[%c-9][0-9]{%d}", i, digits, digits[i] + 1, len - i - 1);
-		}
-	}
-	str_add(out, ")$");
-}
-
 /* Bodies that are too long, or whose length nobody knows. */
 static void add_body(int64_t max, struct str *out)
 {
-	str_add(out, " && (HeaderRegexp(`Content-Length`, `");
-	add_larger(max, out);
-	str_add(out, "`) || (!HeaderRegexp(`Content-Length`, `.`) && !Method(`GET`) && "
+	str_add(out, " && (HeaderRegexp(`Content-Length`, `^(");
+	proxy_add_larger(max, out);
+	str_add(out, ")$`) || (!HeaderRegexp(`Content-Length`, `.`) && !Method(`GET`) && "
 		     "!Method(`HEAD`)))");
 }
 

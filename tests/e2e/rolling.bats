@@ -54,6 +54,15 @@ assert_one_each() { # every host runs one container of the service
 		assert_containers "$h" "^$SERVICE-web" 1 running
 	done
 }
+# The servers are well again, and the next push has nothing of the last one to mend.
+next_push_is_whole() {
+	well 3
+	deploy_ok push
+	traffic_stop
+	refute_stderr "mend"
+	assert_serve 3 3 3
+	assert_one_each
+}
 
 @test "one host after the other, with a pause between them, and no request is lost" {
 	roll "parallelism: 1, delay: 2, monitor: 1"
@@ -124,12 +133,7 @@ assert_one_each() { # every host runs one container of the service
 	# Nothing is half-done: the next command finds nothing to mend.
 	deploy_ok releases
 	assert_stdout "live on h1"
-	well 3
-	deploy_ok push
-	traffic_stop
-	refute_stderr "mend"
-	assert_serve 3 3 3
-	assert_one_each
+	next_push_is_whole
 	sick_on h2 4
 	deploy_fails 8 push
 	assert_serve 4 3 3
@@ -215,10 +219,5 @@ assert_one_each() { # every host runs one container of the service
 	assert_one_each
 	deploy_ok releases --json
 	assert_equal "$(jq -rs 'map(select(.number == 2)) | .[0].outcome' "$DEPLOY_STDOUT")" interrupted
-	well 3
-	deploy_ok push
-	traffic_stop
-	refute_stderr "mend"
-	assert_serve 3 3 3
-	assert_one_each
+	next_push_is_whole
 }
