@@ -116,12 +116,15 @@ void docker_parse_volumes(const json_t *j, struct docker_volume_list *out)
 
 /* -- Images -- */
 
-/* Podman says "docker.io/library/caddy:2" where Docker says "caddy:2". */
+/*
+ * Podman says "docker.io/library/caddy:2" where Docker says "caddy:2".  Docker up to 25 says
+ * "<none>:<none>" and "<none>@<none>" of an image that has lost its name.
+ */
 static void parse_names(const json_t *array, struct strvec *out)
 {
 	for (size_t i = 0; i < json_array_size(array); i++) {
 		const char *name = json_string_value(json_array_get(array, i));
-		if (!name) {
+		if (!name || str_starts(name, "<none>")) {
 			continue;
 		}
 		if (str_starts(name, "docker.io/library/")) {

@@ -337,6 +337,26 @@ static void podman_is_told_that_loopback_has_no_tls(void **state)
 		"POST /v1.41/images/create?fromImage=ghcr.io%2Fa%2Fb&tag=1 ");
 }
 
+/* As Docker 20.10 lists one that it was about to remove when it was killed. */
+static void an_image_without_a_name_has_no_tags(void **state)
+{
+	(void)state;
+	static const char json[] = "[{\"Id\":\"sha256:1\",\"RepoTags\":[\"<none>:<none>\"],"
+				   "\"RepoDigests\":[\"<none>@<none>\"]}]";
+	CLEANUP_FREE char *answer =
+		xasprintf(PING HEAD_JSON "Content-Length: %zu\r\n\r\n%s", strlen(json), json);
+	struct fake f = {.answer = answer};
+	struct error err = {0};
+	struct docker_image_list images = {0};
+	struct docker *d = start(&f);
+	assert_int_equal(docker_image_list(d, NULL, &images, &err), 0);
+	stop(&f, d);
+	assert_int_equal(images.len, 1);
+	assert_int_equal(images.p[0].tags.len, 0);
+	assert_int_equal(images.p[0].digests.len, 0);
+	docker_image_list_fini(&images);
+}
+
 static void podmans_image_names_are_those_of_docker(void **state)
 {
 	(void)state;
@@ -373,6 +393,7 @@ int main(void)
 		cmocka_unit_test(a_failing_source_is_the_error),
 		cmocka_unit_test(a_closed_idle_connection_is_replaced),
 		cmocka_unit_test(podman_is_told_that_loopback_has_no_tls),
+		cmocka_unit_test(an_image_without_a_name_has_no_tags),
 		cmocka_unit_test(podmans_image_names_are_those_of_docker),
 	};
 	return cmocka_run_group_tests_name("docker client, fake daemon", tests, NULL, NULL);
