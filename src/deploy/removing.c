@@ -56,18 +56,29 @@ static int remove_containers(struct target *t, struct error *err)
 	return 0;
 }
 
+static void remove_image(struct deployment *d, struct target *t, const char *name)
+{
+	struct error ignored = {0};
+	if (docker_image_remove(t->host->docker, name, false, false, &ignored) < 0) {
+		ui_debug(d->ui, t->host->name, "%s", ignored.text);
+	}
+}
+
 static void remove_images(struct deployment *d, struct target *t)
 {
 	struct plan_hosts hosts = {0};
 	state_hosts(d, &hosts);
 	const struct plan_host *h = &hosts.p[t - d->targets];
 	VEC_FOREACH (&h->images, i) {
-		struct error ignored = {0};
-		for (size_t j = 0; h->images.p[i].ours && j < h->images.p[i].tags.len; j++) {
-			if (docker_image_remove(t->host->docker, h->images.p[i].tags.p[j], false,
-				    false, &ignored) < 0) {
-				ui_debug(d->ui, t->host->name, "%s", ignored.text);
-			}
+		const struct plan_image *image = &h->images.p[i];
+		if (!image->ours) {
+			continue;
+		}
+		VEC_FOREACH (&image->tags, j) {
+			remove_image(d, t, image->tags.p[j]);
+		}
+		if (image->tags.len == 0) {
+			remove_image(d, t, image->id);
 		}
 	}
 	plan_hosts_fini(&hosts);

@@ -425,16 +425,20 @@ json_version() {
 @test "remove asks, and leaves nothing of the service behind" {
 	app h1 h2
 	deploy_ok push
+	local h first
+	first=$(app_version)
 	app_commit "Version 2" version.txt="version 2"
 	deploy_ok push
+	# An image that has lost its name goes as well.
+	docker_on h1 tag "$S:$(app_version)" "$S:$first"
 	deploy_fails 2 remove
 	assert_stderr 'give -y'
 	assert_containers h1 "^$S-" 2
 	deploy_ok remove -y
-	local h
 	for h in h1 h2; do
 		assert_containers "$h" "^$S-" 0
 		assert_equal "$(docker_on "$h" images -q "$S" | wc -l)" 0 "images on $h"
+		assert_equal "$(docker_on "$h" images -q -f "label=deploy.service=$S" | wc -l)" 0 "nameless ones on $h"
 		! testbed exec "$h" find /home/deploy/.deploy -path "*$S*" | grep . || fail "files on $h"
 	done
 	[[ $(curl -s -m 5 -o /dev/null -w '%{http_code}' -H "Host: $V" "http://$H1_IP/") != 200 ]]
