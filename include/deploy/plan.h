@@ -135,6 +135,7 @@ struct plan_host {
 	bool proxy_running;
 	bool routes_there, routes_edited, maintenance;
 	bool routes_differ;     /* the proxy has other settings, or another certificate, than now */
+	bool routes_mix;        /* as many new ones can have the traffic together with those */
 	struct strvec routes;   /* containers that the proxy sends this service's traffic to */
 	struct strvec schedule; /* containers that cron starts */
 	struct strmap digests;  /* role -> digest that a container would get now */
@@ -157,13 +158,21 @@ struct plan_request {
 	bool force;
 };
 
+/* Rolling: what a batch changes on a host: containers `first` to `last` of each role, of `of`. */
+struct plan_share {
+	size_t batch, host;
+	int first, last, of;
+};
+VEC_TYPE(plan_shares, struct plan_share);
+
 struct plan {
 	long number; /* of the release that it makes */
 	char *version;
 	bool nothing; /* this very release is live: at most there is something to mend */
 	struct plan_steps steps;
-	size_t batches;      /* rolling: of hosts, one after the other; 0: all at once */
-	struct strvec notes; /* drift and surprises, for people */
+	size_t batches;            /* rolling: one after the other; 0: all at once */
+	struct plan_shares shares; /* of the batches, in their order, and that of the hosts */
+	struct strvec notes;       /* drift and surprises, for people */
 };
 void plan_init(struct plan *p);
 void plan_fini(struct plan *p);

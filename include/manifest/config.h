@@ -254,7 +254,7 @@ enum config_failure_action {
 struct config_rollout {
 	bool rolling;
 	bool stop_first; /* the roles without proxy that say no order of their own */
-	int parallelism; /* hosts of a batch (a percentage is resolved), from 1 */
+	int parallelism; /* containers of a batch (a percentage is resolved), from 1 */
 	int delay_ms;    /* between two batches */
 	int monitor_ms;  /* a batch is watched after its switch, before it counts as moved */
 	double max_failure_ratio; /* of all hosts, 0 to 1: up to it failures are borne */
@@ -342,6 +342,7 @@ void config_env_fini(struct config_env *env);
 const struct config_role *config_role_named(const struct config *c, const char *name);
 /* Its containers on a host: replicas, or one for each entry of `cron`. */
 int config_role_containers(const struct config_role *role);
+bool config_role_is_on(const struct config_role *role, const char *host);
 
 /* Every host of every role, once, in order of first appearance. Borrowed entries. */
 VEC_TYPE(config_host_ptrs, const struct config_host *);

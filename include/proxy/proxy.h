@@ -176,18 +176,23 @@ ERROR_CHECKED int proxy_probe(struct proxy *p, const struct proxy_service *svc, 
  * maintenance on and off, and for mending drift.
  */
 ERROR_CHECKED int proxy_switch(struct proxy *p, struct proxy_service *svc, struct error *err);
-/* Takes the last proxy_switch() of this proxy back (another host failed). */
+/*
+ * Takes the last proxy_switch() of this proxy back (another host failed), and those before it up to
+ * the one that was not `onwards`.
+ */
 ERROR_CHECKED int proxy_switch_back(struct proxy *p, struct error *err);
 
-/* Whether none in flight right after a switch is none for good: so with slots, where the proxy
- * itself counts; an old worker of nginx may still be reading a request. */
-bool proxy_counts_at_once(const struct proxy *p);
 /* Requests that `names` are working on now. */
 ERROR_CHECKED int proxy_in_flight(
 	struct proxy *p, const struct strvec *names, int *count, struct error *err);
 /* Whether none in flight right after a switch is none for good: so with slots, where the proxy
  * itself counts; an old worker of nginx may still be reading a request. */
 bool proxy_counts_at_once(const struct proxy *p);
+/*
+ * Can the containers that are live, and as many that listen on `port`, have the traffic together
+ * while one after the other is replaced?
+ */
+bool proxy_mixes(const struct proxy *p, int port);
 /* Waits until that is 0; *left: how many there still were after timeout_ms. */
 ERROR_CHECKED int proxy_drain(
 	struct proxy *p, const struct strvec *names, int timeout_ms, int *left, struct error *err);

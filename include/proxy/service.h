@@ -69,7 +69,8 @@ struct proxy_service {
 	 * no request.  Filled in by proxy_switch().
 	 */
 	struct strvec draining;
-	int slot; /* where `live` goes; it and `slots` are filled in by proxy_*() */
+	bool onwards; /* one more of a series of switches: proxy_switch_back() takes all back */
+	int slot;     /* where `live` goes; it and `slots` are filled in by proxy_*() */
 	struct proxy_slot slots[2];
 
 	bool maintenance;

@@ -59,8 +59,7 @@ int candidates_check_names(struct run *r, struct target *t, struct error *err)
 	struct docker_container *found = xcalloc(r->plan->steps.len + 1, sizeof(*found));
 	VEC_FOREACH (&r->plan->steps, i) {
 		const struct plan_step *s = &r->plan->steps.p[i];
-		if ((s->kind == STEP_CREATE || s->kind == STEP_PREPARE) &&
-			&r->d->targets[s->host] == t) {
+		if ((s->kind == STEP_CREATE || s->kind == STEP_PREPARE) && run_is_due(r, t, s)) {
 			items[n] = (struct docker_lookup){
 				.kind = DOCKER_LOOKUP_CONTAINER, .name = s->name, .out = &found[n]};
 			n++;
@@ -370,7 +369,7 @@ static size_t start_steps(struct run *r, const struct target *t, enum plan_phase
 		bool starts = s->kind == STEP_CREATE || s->kind == STEP_REVIVE ||
 			      s->kind == STEP_LAUNCH || (s->kind == STEP_CLONE && !s->stands);
 		bool ours = starts || s->kind == STEP_PREPARE || s->kind == STEP_CLONE;
-		if (s->phase == phase && ours && starts == !made && &r->d->targets[s->host] == t) {
+		if (s->phase == phase && ours && starts == !made && run_is_due(r, t, s)) {
 			steps[n++] = s;
 		}
 	}

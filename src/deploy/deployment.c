@@ -36,19 +36,9 @@ static bool matches(const struct strvec *patterns, const char *name)
 	return false;
 }
 
-static bool role_has_host(const struct config_role *role, const char *name)
-{
-	VEC_FOREACH (&role->hosts, i) {
-		if (str_eq(role->hosts.p[i].name, name)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 bool target_has_role(const struct target *t, const struct config_role *role)
 {
-	return role_has_host(role, t->address->name);
+	return config_role_is_on(role, t->address->name);
 }
 
 /* One at most: the manifest allows no more. */
@@ -138,7 +128,7 @@ static bool host_selected(const struct deployment_request *req, const char *name
 	}
 	VEC_FOREACH (&req->config->roles, i) {
 		const struct config_role *role = &req->config->roles.p[i];
-		if (matches(req->roles, role->name) && role_has_host(role, name)) {
+		if (matches(req->roles, role->name) && config_role_is_on(role, name)) {
 			return true;
 		}
 	}

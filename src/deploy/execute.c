@@ -69,6 +69,12 @@ struct run_target *run_target_of(struct run *r, const struct target *t)
 	return &r->targets[t - r->d->targets];
 }
 
+bool run_is_due(const struct run *r, const struct target *t, const struct plan_step *s)
+{
+	return s->host != PLAN_NO_HOST && &r->d->targets[s->host] == t &&
+	       (r->batch == 0 || s->batch == 0 || s->batch == r->batch);
+}
+
 bool run_in_hand(const struct run *r, const struct target *t)
 {
 	size_t index = (size_t)(t - r->d->targets);
@@ -126,7 +132,7 @@ int run_steps(
 {
 	VEC_FOREACH (&r->plan->steps, i) {
 		const struct plan_step *s = &r->plan->steps.p[i];
-		if (s->phase != phase || s->host == PLAN_NO_HOST || &r->d->targets[s->host] != t) {
+		if (s->phase != phase || !run_is_due(r, t, s)) {
 			continue;
 		}
 		if (run_may_go_on(r, err) < 0 || fn(r, t, s, err) < 0) {

@@ -22,6 +22,7 @@ void plan_fini(struct plan *p)
 		strvec_fini(&s->names);
 	}
 	vec_fini(&p->steps);
+	vec_fini(&p->shares);
 	strvec_fini(&p->notes);
 	free(p->version);
 	plan_init(p);
@@ -82,12 +83,7 @@ struct plan_step *plan_add_named(struct plan *p, enum plan_phase phase, enum pla
 
 bool plan_runs_role(const struct plan_host *h, const struct config_role *role)
 {
-	VEC_FOREACH (&role->hosts, i) {
-		if (str_eq(role->hosts.p[i].name, h->name)) {
-			return true;
-		}
-	}
-	return false;
+	return config_role_is_on(role, h->name);
 }
 
 bool plan_is_app(const struct plan_container *c)

@@ -183,51 +183,11 @@ static int plan_one_host(
 	return 0;
 }
 
-/* -- Batches -- */
-
-/* 0 up to the first of what a batch does, 1 for that, 2 for what comes once again for all. */
-static int stage(const struct plan_step *s)
-{
-	return s->phase < PLAN_START ? 0 : s->phase < PLAN_RECORD ? 1 : 2;
-}
-
-/* A rollback is in a hurry: it is never rolling. */
-static void plan_batches(const struct plan_request *req, struct plan *p)
-{
-	const struct config_rollout *rollout = &req->config->rollout;
-	size_t size = (size_t)rollout->parallelism, hosts = 0;
-	size_t *batch = xcalloc(req->hosts->len + 1, sizeof(*batch));
-	VEC_FOREACH (req->hosts, i) {
-		hosts += req->hosts->p[i].selected;
-		batch[i] = req->hosts->p[i].selected ? (hosts + size - 1) / size : 0;
-	}
-	p->batches = (hosts + size - 1) / size;
-	VEC_FOREACH (&p->steps, i) {
-		struct plan_step *s = &p->steps.p[i];
-		if (stage(s) == 1) {
-			s->batch = batch[s->host];
-		}
-	}
-	free(batch);
-	for (size_t i = 1; i <= p->batches; i++) {
-		if (rollout->monitor_ms > 0) {
-			struct plan_step *s = plan_add(p, PLAN_WATCH, STEP_WATCH, PLAN_NO_HOST);
-			s->batch = i;
-			s->number = rollout->monitor_ms;
-		}
-		if (rollout->delay_ms > 0 && i < p->batches) {
-			struct plan_step *s = plan_add(p, PLAN_WATCH, STEP_WAIT, PLAN_NO_HOST);
-			s->batch = i;
-			s->number = rollout->delay_ms;
-		}
-	}
-}
-
 static int by_phase(const void *a, const void *b)
 {
 	const struct plan_step *x = a, *y = b;
-	if (stage(x) != stage(y)) {
-		return stage(x) < stage(y) ? -1 : 1;
+	if (plan_stage(x) != plan_stage(y)) {
+		return plan_stage(x) < plan_stage(y) ? -1 : 1;
 	}
 	if (x->batch != y->batch) {
 		return x->batch < y->batch ? -1 : 1;

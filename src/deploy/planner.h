@@ -28,9 +28,9 @@ bool plan_is_cron_host(const struct config_role *role, const struct plan_host *h
  * role was not there yet. */
 int plan_replicas_of(const struct plan_request *req, const char *host,
 	const struct config_role *role, long runs);
-/* Adds the backups that release.snapshot asks for. */
 /* What is missing is made. */
 void plan_networks(struct plan *p, size_t index, const struct plan_host *h);
+/* Adds the backups that release.snapshot asks for. */
 void plan_snapshots(const struct plan_request *req, struct plan *p);
 /* Does the request's --roles choose it? */
 bool plan_role_selected(const struct plan_request *req, const struct config_role *role);
@@ -42,6 +42,13 @@ void plan_prune_host(const struct plan_request *req, struct plan *p, size_t inde
 /* The steps that a push or a rollback takes for a role on a host. */
 ERROR_CHECKED int plan_role(const struct plan_request *req, struct plan *p, size_t index,
 	const struct config_role *role, struct error *err);
+
+/* -- plan_batches.c -- */
+
+/* 0 up to the first of what a batch does, 1 for that, 2 for what comes once again for all. */
+int plan_stage(const struct plan_step *s);
+/* Divides the steps of stage 1 among batches, and adds the watch and the pause between them. */
+void plan_batches(const struct plan_request *req, struct plan *p);
 
 /* -- plan_schedule.c -- */
 

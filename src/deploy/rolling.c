@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rolling strategy: the phases that change a host are run for one batch of hosts after the
+ * The rolling strategy: the phases that change a host are run for one batch of containers after the
  * other.  What they replace keeps running until the last batch is done, so that to go back is what
  * it is for all-at-once: the traffic is sent back to containers that are up, and no request is
- * lost.
+ * lost.  A release is on a host or is not: where one of its containers fails all of them go back.
  */
 #include "deploy/hooks.h"
 #include "run.h"
@@ -95,28 +95,74 @@ static int monitor(struct run *r, struct error *err)
 	return run_each(r, candidates_monitor, err);
 }
 
+static const struct plan_share *share_of(const struct run *r, size_t target)
+{
+	VEC_FOREACH (&r->plan->shares, i) {
+		const struct plan_share *share = &r->plan->shares.p[i];
+		if (share->batch == r->batch && share->host == target) {
+			return share;
+		}
+	}
+	return NULL;
+}
+
+static bool is_part(const struct plan_share *share)
+{
+	return share->last - share->first + 1 < share->of;
+}
+
+static int settle_part(struct deployment *d, struct target *t, void *run, struct error *err)
+{
+	const struct plan_share *share = share_of(run, (size_t)(t - d->targets));
+	return share && is_part(share) ? traffic_settle(d, t, run, err) : 0;
+}
+
+static int settle_parts(struct run *r, struct error *err)
+{
+	return run_each(r, settle_part, err);
+}
+
+/* A switch comes after another one on the same host: each waits for its requests to end, since only
+ * those of the last one can be told apart later. */
+static int settle(struct run *r, struct error *err)
+{
+	for (size_t i = r->first; i < r->end; i++) {
+		const struct plan_share *share = share_of(r, i);
+		if (share && is_part(share) && run_in_hand(r, &r->d->targets[i])) {
+			return run_phase(r, "drain", settle_parts, err);
+		}
+	}
+	return 0;
+}
+
 static int watch(struct run *r, struct error *err)
 {
 	return r->d->config->rollout.monitor_ms > 0 ? run_phase(r, "watch", monitor, err) : 0;
 }
 
+/* "batch 2 of 5: h1 (replica 3 of 3), h2 (replica 1 of 3)" */
 static void tell_batch(const struct rolling *x)
 {
 	const struct run *r = x->r;
 	CLEANUP_STR struct str names = STR_INIT(STR_MAX_LINE);
-	size_t size = (size_t)x->c->parallelism;
 	for (size_t i = r->first; i < r->end; i++) {
+		const struct plan_share *share = share_of(r, i);
 		str_addf(&names, "%s%s", i > r->first ? ", " : "", r->d->targets[i].address->name);
+		if (share && is_part(share) && share->first < share->last) {
+			str_addf(&names, " (replicas %d-%d of %d)", share->first, share->last,
+				share->of);
+		} else if (share && is_part(share)) {
+			str_addf(&names, " (replica %d of %d)", share->first, share->of);
+		}
 	}
-	ui_info(r->d->ui, NULL, "batch %zu of %zu: %s", r->first / size + 1, r->plan->batches,
-		str_c(&names));
+	ui_info(r->d->ui, NULL, "batch %zu of %zu: %s", r->batch, r->plan->batches, str_c(&names));
 }
 
 /* Those of its hosts that fail, and are borne, are left out of what comes after. */
 static int move_batch(struct rolling *x, struct error *err)
 {
 	static int (*const phases[])(struct run * r, struct error * err) = {
-		run_start, run_start_workers, run_switch, run_replace, watch};
+		run_start, run_start_workers, run_switch, settle, run_replace, watch};
 	tell_batch(x);
 	for (size_t i = 0; !x->paused && i < sizeof(phases) / sizeof(phases[0]); i++) {
 		struct error failed = {0};
@@ -154,6 +200,19 @@ static void tell_not_whole(struct rolling *x)
 		&r->not_whole, "the next push or rollback brings all hosts to one release");
 }
 
+static void take_in_hand(struct run *r, size_t batch)
+{
+	r->batch = batch;
+	r->first = r->end = 0;
+	VEC_FOREACH (&r->plan->shares, i) {
+		const struct plan_share *share = &r->plan->shares.p[i];
+		if (share->batch == batch) {
+			r->first = r->end ? r->first : share->host;
+			r->end = share->host + 1;
+		}
+	}
+}
+
 static size_t stayed(const struct rolling *x)
 {
 	size_t n = 0;
@@ -169,15 +228,14 @@ int rolling_move(struct run *r, struct error *err)
 	while (x.hosts < r->d->n && r->d->targets[x.hosts].selected) {
 		x.hosts++;
 	}
-	size_t size = (size_t)x.c->parallelism;
 	r->each_alone = x.c->failure_action == CONFIG_FAILURE_CONTINUE || !too_many(&x, 1);
-	for (size_t first = 0; first < x.hosts && !x.paused; first += size) {
-		r->first = first;
-		r->end = x.hosts - first < size ? x.hosts : first + size;
-		if ((first > 0 && wait_for_next(&x, err) < 0) || move_batch(&x, err) < 0) {
+	for (size_t batch = 1; batch <= r->plan->batches && !x.paused; batch++) {
+		take_in_hand(r, batch);
+		if ((batch > 1 && wait_for_next(&x, err) < 0) || move_batch(&x, err) < 0) {
 			return -1;
 		}
 	}
+	r->batch = 0;
 	r->first = 0;
 	r->end = r->d->n;
 	if (stayed(&x) == x.hosts) {

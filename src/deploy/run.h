@@ -49,6 +49,7 @@ struct run {
 	enum image_strategy strategy;
 	struct run_target *targets;
 	size_t first, end;      /* targets that the phases are for now: all, or a batch */
+	size_t batch;           /* rolling: whose steps are due; 0: of any */
 	bool each_alone;        /* a host that fails takes no other one with it */
 	struct error not_whole; /* rolling: why the release is not live everywhere */
 	struct error late;      /* what failed after the new release was live */
@@ -72,6 +73,8 @@ ERROR_CHECKED int snippets_read(struct run *r, struct error *err);
 /* Puts the roles that --roles chose into the release; none when it was not given. */
 void run_note_roles(struct run *r);
 
+/* Is it for this target, and for the batch that is being changed? */
+bool run_is_due(const struct run *r, const struct target *t, const struct plan_step *s);
 /* Of this run now: of the batch, and not one that failed. */
 bool run_in_hand(const struct run *r, const struct target *t);
 /* deployment_each() on the targets in hand. */
@@ -158,6 +161,11 @@ ERROR_CHECKED int workers_undo(struct run *r, struct target *t, struct error *er
 /* -- traffic.c -- */
 ERROR_CHECKED int traffic_switch(struct run *r, struct error *err);
 int traffic_back(struct deployment *d, struct target *t, void *run, struct error *err);
+/*
+ * Waits for the requests of containers that have lost the traffic while others of their release
+ * keep it (a target_fn).  They go on running.
+ */
+int traffic_settle(struct deployment *d, struct target *t, void *run, struct error *err);
 /* Asks once whether the old containers have requests; for beside the record. */
 void traffic_look(struct run *r, struct target *t);
 /* Drains and stops what is retired. */

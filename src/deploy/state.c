@@ -81,6 +81,7 @@ static void add_routes(struct plan_host *h, const struct deployment *d, const st
 	h->routes_edited = state->present && state->edited;
 	h->maintenance = state->maintenance;
 	h->routes_differ = state->present && settings_differ(d, t);
+	h->routes_mix = proxy_mixes(seen->proxy, target_proxy(d, t)->app_port);
 	strvec_copy(&h->routes, &state->live);
 }
 

@@ -42,7 +42,7 @@ static const struct plan_step *switch_step(struct run *r, const struct target *t
 {
 	VEC_FOREACH (&r->plan->steps, i) {
 		const struct plan_step *s = &r->plan->steps.p[i];
-		if (s->phase == PLAN_SWITCH && &r->d->targets[s->host] == t) {
+		if (s->phase == PLAN_SWITCH && run_is_due(r, t, s)) {
 			return s;
 		}
 	}
@@ -62,13 +62,14 @@ int traffic_prepare(struct run *r, struct target *t, struct error *err)
 	}
 	strvec_fini(&rt->service.live);
 	strvec_copy(&rt->service.live, &s->names);
+	rt->service.onwards = rt->switched;
 	if ((r->d->config->error_pages_path &&
 		    proxy_pages_write(t->seen.proxy, &r->pages, err) < 0) ||
 		proxy_stage(t->seen.proxy, &rt->service, err) < 0) {
 		return -1;
 	}
 	proxy_ready(t->seen.proxy);
-	rt->counting = proxy_counts_begin(t->seen.proxy, &ignored) == 0;
+	rt->counting = rt->counting || proxy_counts_begin(t->seen.proxy, &ignored) == 0;
 	return 0;
 }
 
@@ -155,7 +156,7 @@ static size_t retire_steps(
 	size_t n = 0;
 	VEC_FOREACH (&r->plan->steps, i) {
 		const struct plan_step *s = &r->plan->steps.p[i];
-		if (s->phase == PLAN_RETIRE && &r->d->targets[s->host] == t &&
+		if (s->phase == PLAN_RETIRE && run_is_due(r, t, s) &&
 			(!s->role || s->role->proxied) == proxied) {
 			steps[n++] = s;
 		}
@@ -184,27 +185,60 @@ void traffic_look(struct run *r, struct target *t)
 }
 
 /* Waits until the requests on the containers are done. -1: interrupted. */
-static int drain(struct run *r, struct target *t, const struct plan_step **steps, size_t n,
-	struct error *err)
+static int drain(
+	struct run *r, struct target *t, const struct strvec *names, int *left, struct error *err)
 {
-	struct run_target *rt = run_target_of(r, t);
-	CLEANUP_STRVEC struct strvec names = {0};
 	struct error failed = {0};
 	int limit_ms = target_proxy(r->d, t)->drain_timeout_ms;
-	for (size_t i = 0; i < n; i++) {
-		strvec_push(&names, steps[i]->name);
-	}
-	ui_step(r->d->ui, t->host->name, "draining %zu container(s)", n);
-	if (proxy_drain(t->seen.proxy, &names, limit_ms, &rt->left_in_flight, &failed) < 0) {
+	ui_step(r->d->ui, t->host->name, "draining %zu container(s)", names->len);
+	if (proxy_drain(t->seen.proxy, names, limit_ms, left, &failed) < 0) {
 		if (failed.kind == ERROR_INTERRUPTED) {
 			*err = failed; /* the next command stops them, when they are done */
 			return -1;
 		}
 		ui_warn(r->d->ui, t->host->name, "drain: %s", failed.text);
-	} else if (rt->left_in_flight > 0) {
+	}
+	return 0;
+}
+
+static int drain_for_good(struct run *r, struct target *t, const struct plan_step **steps, size_t n,
+	struct error *err)
+{
+	struct run_target *rt = run_target_of(r, t);
+	CLEANUP_STRVEC struct strvec names = {0};
+	for (size_t i = 0; i < n; i++) {
+		strvec_push(&names, steps[i]->name);
+	}
+	if (drain(r, t, &names, &rt->left_in_flight, err) < 0) {
+		return -1;
+	}
+	if (rt->left_in_flight > 0) {
 		ui_warn(r->d->ui, t->host->name,
 			"%d request(s) were still in flight after %d s and are cut off",
-			rt->left_in_flight, limit_ms / 1000);
+			rt->left_in_flight, target_proxy(r->d, t)->drain_timeout_ms / 1000);
+	}
+	return 0;
+}
+
+int traffic_settle(struct deployment *d, struct target *t, void *run, struct error *err)
+{
+	struct run *r = run;
+	const struct run_target *rt = run_target_of(r, t);
+	CLEANUP_STRVEC struct strvec names = {0};
+	int left = 0;
+	VEC_FOREACH (&rt->service.draining, i) {
+		if (!strvec_has(&rt->service.live, rt->service.draining.p[i])) {
+			strvec_push(&names, rt->service.draining.p[i]);
+		}
+	}
+	if (names.len == 0) {
+		return 0;
+	}
+	if (drain(r, t, &names, &left, err) < 0) {
+		return -1;
+	}
+	if (left > 0) {
+		ui_warn(d->ui, t->host->name, "%d request(s) are still in flight", left);
 	}
 	return 0;
 }
@@ -245,7 +279,7 @@ static void retire_lane(void *ctx, size_t lane)
 	size_t n = retire_steps(l->r, l->t, proxied, steps);
 	const struct run_target *rt = run_target_of(l->r, l->t);
 	if (proxied && n > 0 && rt->switched && !rt->drained) {
-		l->results[lane] = drain(l->r, l->t, steps, n, err);
+		l->results[lane] = drain_for_good(l->r, l->t, steps, n, err);
 	}
 	/* The drain may have been long (a closed laptop): what retires may serve again by now. */
 	if (l->results[lane] == 0 && (n > 0 || proxied)) {

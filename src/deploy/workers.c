@@ -58,8 +58,7 @@ static int halt(struct run *r, struct target *t, struct error *err)
 	int *grace_s = xcalloc(r->plan->steps.len + 1, sizeof(*grace_s));
 	VEC_FOREACH (&r->plan->steps, i) {
 		const struct plan_step *s = &r->plan->steps.p[i];
-		if (s->kind == STEP_STOP && s->host != PLAN_NO_HOST &&
-			&r->d->targets[s->host] == t) {
+		if (s->kind == STEP_STOP && run_is_due(r, t, s)) {
 			ui_step(r->d->ui, t->host->name, "stopping %s", s->name);
 			grace_s[rt->halted.len] = s->role->stop_timeout_ms / 1000;
 			strvec_push(&rt->halted, s->name);

@@ -356,17 +356,48 @@ static int compare_versions(const char *a, const char *b)
 }
 
 /* "3" or "25%" of the hosts, at least one. */
-static int hosts_at_a_time(const struct build *b, const char *limit)
+/* "3", or "25%" of `all`; at least one. */
+static int at_a_time(const char *limit, size_t all)
 {
-	struct config_host_ptrs hosts = {0};
 	int n = (int)strtol(limit, NULL, 10);
 
-	config_all_hosts(b->c, &hosts);
 	if (str_ends(limit, "%")) {
-		n = (int)hosts.len * n / 100;
+		n = (int)all * n / 100;
+	}
+	return n > 0 ? n : 1;
+}
+
+static size_t count_hosts(const struct build *b)
+{
+	struct config_host_ptrs hosts = {0};
+
+	config_all_hosts(b->c, &hosts);
+	size_t n = hosts.len;
+	vec_fini(&hosts);
+	return n;
+}
+
+/* The roles of a host change together, so that the one with most replicas counts. */
+static size_t count_replicas(const struct build *b)
+{
+	struct config_host_ptrs hosts = {0};
+	size_t n = 0;
+
+	config_all_hosts(b->c, &hosts);
+	VEC_FOREACH (&hosts, i) {
+		int most = 1;
+
+		VEC_FOREACH (&b->c->roles, j) {
+			const struct config_role *role = &b->c->roles.p[j];
+
+			if (role->replicas > most && config_role_is_on(role, hosts.p[i]->name)) {
+				most = role->replicas;
+			}
+		}
+		n += (size_t)most;
 	}
 	vec_fini(&hosts);
-	return n > 0 ? n : 1;
+	return n;
 }
 
 static void build_boot(struct build *b)
@@ -383,7 +414,7 @@ static void build_boot(struct build *b)
 			"servers at once");
 	}
 	if (limit != NULL) {
-		out->limit = hosts_at_a_time(b, limit);
+		out->limit = at_a_time(limit, count_hosts(b));
 	}
 }
 
@@ -396,7 +427,7 @@ static void build_rollout(struct build *b)
 	struct config_rollout *out = &b->c->rollout;
 
 	out->rolling = str_eq(get_text(n, "strategy", NULL), "rolling");
-	out->parallelism = hosts_at_a_time(b, get_text(n, "parallelism", "1"));
+	out->parallelism = at_a_time(get_text(n, "parallelism", "1"), count_replicas(b));
 	out->stop_first = out->rolling && str_eq(get_text(n, "order", NULL), "stop-first");
 	out->delay_ms = get_ms(n, "delay", 0);
 	out->monitor_ms = get_ms(n, "monitor", 5000);

@@ -434,12 +434,9 @@ json_t *import_rollout(struct importing *im, const char *service, const struct n
 		return o;
 	}
 	if (str_eq(parallelism, "0")) {
-		import_comment(
-			im, "services.%s.deploy.update_config: all servers at once", service);
+		import_comment(im, "services.%s.deploy.update_config: all at once", service);
 		return o;
 	}
-	import_comment(
-		im, "services.%s.deploy.update_config: parallelism counts servers here", service);
 	put_text(o, "strategy", "rolling");
 	put_scalar(im, o, "parallelism", node_get(update, "parallelism"));
 	for (size_t i = 0; i < sizeof(durations) / sizeof(*durations); i++) {

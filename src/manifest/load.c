@@ -430,6 +430,16 @@ int config_role_containers(const struct config_role *role)
 	return role->crons.len > 0 ? (int)role->crons.len : role->replicas;
 }
 
+bool config_role_is_on(const struct config_role *role, const char *host)
+{
+	VEC_FOREACH (&role->hosts, i) {
+		if (str_eq(role->hosts.p[i].name, host)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void config_all_hosts(const struct config *c, struct config_host_ptrs *out)
 {
 	VEC_FOREACH (&c->roles, i) {
@@ -440,10 +450,8 @@ void config_all_hosts(const struct config *c, struct config_host_ptrs *out)
 static bool has_role(const struct config *c, const char *host)
 {
 	VEC_FOREACH (&c->roles, i) {
-		VEC_FOREACH (&c->roles.p[i].hosts, j) {
-			if (str_eq(c->roles.p[i].hosts.p[j].name, host)) {
-				return true;
-			}
+		if (config_role_is_on(&c->roles.p[i], host)) {
+			return true;
 		}
 	}
 	return false;

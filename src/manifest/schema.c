@@ -462,7 +462,8 @@ WORDS(strategy, "all-at-once", "rolling", "canary");
 WORDS(failure_action, "rollback", "pause", "continue");
 static const struct schema_key rollout_keys[] = {
 	KEY("strategy", &strategy, "all-at-once", "all-at-once, rolling or canary."),
-	KEY("parallelism", &limit, "1", "Hosts, or percentage of them, that change at a time."),
+	KEY("parallelism", &limit, "1",
+		"Containers, or percentage of them, that change at a time."),
 	KEY("delay", &up_to_hour, "0", "Pause between two batches."),
 	KEY("order", &order, "start-first", "Whether the new or the old ones come first."),
 	KEY("monitor", &up_to_hour, "5s", "Time that a batch is watched after its switch."),

@@ -49,6 +49,7 @@ struct proxy {
 	int64_t reloaded_ms;       /* clock_mono_ms() of the last reload; 0: none */
 	bool unsure; /* it may run something else than the files say: load in any case */
 	struct proxy_turn undo_turn;
+	bool undo_refilled; /* the slot of undo_turn holds something else by now */
 	char *filled; /* what lies in the slot that is not live; NULL: nothing that we know of */
 	struct ssh_pending *pending;
 	const char *pending_socket;

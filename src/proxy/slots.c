@@ -197,6 +197,7 @@ int proxy_slots_fill(struct proxy *p, const struct proxy_service *full, struct e
 
 	free(p->filled);
 	p->filled = NULL;
+	p->undo_refilled = p->undo_refilled || (p->can_undo && full->slot == p->undo_turn.slot);
 	int rc = fill(p, full, text, folder, &clear, &first);
 	/* More lay there than is known (a push was interrupted): a name too many would be served.
 	 */

@@ -48,13 +48,25 @@ static int put_files(struct proxy *p, const struct proxy_files *files, struct er
 	return rc;
 }
 
-/* What the changed files hold now, in reverse order. */
+static bool has_file(const struct proxy_files *files, const char *path)
+{
+	VEC_FOREACH (files, i) {
+		if (str_eq(files->p[i].path, path)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What the changed files hold now, in reverse order; those that are known stay. */
 static void remember(
 	const struct proxy *p, const struct proxy_files *change, struct proxy_files *undo)
 {
 	for (size_t i = change->len; i-- > 0;) {
-		proxy_files_set(
-			undo, change->p[i].path, proxy_files_get(&p->seen, change->p[i].path));
+		const char *path = change->p[i].path;
+		if (!has_file(undo, path)) {
+			proxy_files_set(undo, path, proxy_files_get(&p->seen, path));
+		}
 	}
 }
 
@@ -66,11 +78,28 @@ static void reparse(struct proxy *p)
 	proxy_state_parse(&p->state, text, text ? strlen(text) : 0);
 }
 
+/* A series of switches has used the slot for something else: the names go where nothing is live. */
+static int refill(struct proxy *p, struct error *err)
+{
+	struct proxy_turn *to = &p->undo_turn;
+	struct proxy_service before = {.release = to->release, .slot = !p->state.slot};
+	strvec_copy(&before.live, &to->live);
+	int rc = proxy_slots_fill(p, &before, err);
+	strvec_fini(&before.live);
+	to->slot = before.slot;
+	strvec_fini(&to->draining);
+	strvec_copy(&to->draining, &p->state.live);
+	return rc;
+}
+
 /* As before the last switch, in the opposite order of it. */
 static int take_back(struct proxy *p, const struct proxy_files *undo, struct error *err)
 {
 	bool slots = p->driver->slots;
-	int rc = slots ? proxy_slots_turn(p, &p->undo_turn, err) : 0;
+	int rc = slots && p->undo_refilled ? refill(p, err) : 0;
+	if (rc == 0 && slots) {
+		rc = proxy_slots_turn(p, &p->undo_turn, err);
+	}
 	if (rc == 0 && (!slots || undo->len)) {
 		rc = put_files(p, undo, err) < 0 ? -1 : p->driver->reload(p, err);
 	}
@@ -195,10 +224,13 @@ static int load_and_turn(struct proxy *p, const struct proxy_service *full,
 static int do_switch(struct proxy *p, const struct proxy_service *full,
 	const struct proxy_files *change, struct error *err)
 {
-	proxy_files_fini(&p->undo);
-	proxy_turn_fini(&p->undo_turn);
+	if (!full->onwards || !p->can_undo) {
+		proxy_files_fini(&p->undo);
+		proxy_turn_fini(&p->undo_turn);
+		proxy_turn_of_state(&p->undo_turn, &p->state);
+		p->undo_refilled = false;
+	}
 	remember(p, change, &p->undo);
-	proxy_turn_of_state(&p->undo_turn, &p->state);
 	if (proxy_flips(p, full)) {
 		/* Taken back, the other slot holds what is tried now, and its requests in flight.
 		 */
@@ -256,6 +288,17 @@ int proxy_in_flight(struct proxy *p, const struct strvec *names, int *count, str
 		return 0;
 	}
 	return p->driver->in_flight(p, names, count, err) < 0 ? host_error(p->host, err) : 0;
+}
+
+bool proxy_mixes(const struct proxy *p, int port)
+{
+	const struct proxy_state *st = &p->state;
+	bool same = st->live.len > 0 && st->app_port == port;
+	for (size_t i = 0; p->driver->slots && i < 2; i++) {
+		same = same && (size_t)st->slots[i].replicas == st->live.len &&
+		       st->slots[i].port == port;
+	}
+	return same;
 }
 
 bool proxy_counts_at_once(const struct proxy *p)

@@ -78,11 +78,12 @@ inspect() { # hN FORMAT: of one container of the application there
 	assert_stdout "app2.rustboot.example"
 }
 
-@test "a rolling update, a server at a time, loses no request" {
+@test "a rolling update, a replica at a time, loses no request" {
 	app_commit "Version 2" version.txt="version 2"
 	traffic_start "version 1" "version 2"
 	deploy_ok push
 	assert_stderr "the next batch comes in 10 s"
+	assert_stderr "batch 5 of 6: app2.* .replica 2 of 3"
 	traffic_stop
 	assert_serves "version 2" "http://$H2_IP/" "$VHOST"
 	assert_equal "$(sql "select count(*) from app.migrations")" 2

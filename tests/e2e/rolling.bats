@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# `rollout: {strategy: rolling}`: one batch of hosts after the other.
+# `rollout: {strategy: rolling}`: one batch of containers after the other.  Replicas with each proxy:
+# proxy_suite.
 
 setup_file() {
 	load ../support/helpers
@@ -220,4 +221,49 @@ next_push_is_whole() {
 	deploy_ok releases --json
 	assert_equal "$(jq -rs 'map(select(.number == 2)) | .[0].outcome' "$DEPLOY_STDOUT")" interrupted
 	next_push_is_whole
+}
+
+# three_on_h1: three replicas on one host, each a batch.
+three_on_h1() { # KEYS
+	manifest_edit 's/hosts: .h1, h2, h3./hosts: [h1]\n    replicas: 3/'
+	roll "$1"
+	well 2
+}
+assert_all_serve() { # VERSION: all that the proxy has
+	local n
+	for n in 1 2 3 4 5 6; do
+		assert_serves "version $1" "http://$H1_IP/" "$VHOST"
+	done
+	assert_containers h1 "^$SERVICE-web" 3 running
+}
+
+@test "killed between two replicas of a host: the next command takes the first one back" {
+	three_on_h1 "delay: 60, monitor: 0"
+	TRAFFIC_HOSTS=$H1_IP traffic_start "version 1" "version 2"
+	deploy_start push
+	deploy_await "the next batch"
+	deploy_signal -9
+	deploy_wait
+	deploy_fails 2 rollback --lock-wait=60
+	traffic_stop
+	assert_all_serve 1
+	manifest_edit 's/delay: 60/delay: 0/'
+	deploy_ok push
+	assert_stdout "is live"
+	assert_all_serve 2
+}
+
+last_is_watched() { sed '1,/batch 3 of 3/d' "$DEPLOY_STDERR" | grep -q watching; }
+
+@test "the last replica of a host ends while it is watched: all of them go back" {
+	three_on_h1 "monitor: 3"
+	deploy_start push
+	deploy_await "batch 3 of 3: h1 .replica 3 of 3"
+	eventually 20 last_is_watched
+	docker_on h1 kill "$SERVICE-web-$(app_version)-3" >/dev/null
+	deploy_wait
+	assert_equal "$DEPLOY_STATUS" 6 status
+	assert_stderr "h1: .*-3' (ended|is not running)"
+	assert_all_serve 1
+	assert_containers h1 "^$SERVICE-web" 3
 }

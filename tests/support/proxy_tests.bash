@@ -497,6 +497,38 @@ policies() {
 another_answers() { [[ $(answered_by -b "$1") != "$2" ]]; } # JAR CONTAINER
 seen_all() { [[ $(spread 12 | wc -w) -eq $1 ]]; }
 
+# One replica after the other gets the traffic; what they replace has it back when one fails.
+rolling_replicas() {
+	replicas_of 3
+	manifest_edit 's|^    replicas: .*|&\n    cmd: /app/start|'
+	manifest_add 'deploy_timeout: 3' 'rollout: {strategy: rolling, delay: 1s, monitor: 1s}'
+	printf '#!/bin/sh\nexec app\n' >"$APP/start"
+	chmod +x "$APP/start"
+	app_commit "Version 1" version.txt="version 1"
+	deploy_ok push
+	load_start --host-header "$V" --rate 200 --expect "version 1" --expect "version 2" --timeout 30000 \
+		--path '/:9' --path '/slow?ms=1000:1' "http://$H1_IP"
+	printf '#!/bin/sh\ncase $DEPLOY_CONTAINER_NAME in *-3) touch /app/unhealthy ;; esac\nexec app\n' >"$APP/start"
+	app_commit "Version 2, of which the last one is sick" version.txt="version 2"
+	deploy_start push
+	deploy_await "batch 2 of 3: h1 .replica 2 of 3"
+	eventually 10 both_answer
+	deploy_wait
+	assert_equal "$DEPLOY_STATUS" 6 status
+	assert_stderr "h1: .*-3' was not healthy"
+	assert_equal "$(versions)" "version 1" "who answers after the failure"
+	assert_containers h1 "^$S-web" 3 running
+	printf '#!/bin/sh\nexec app\n' >"$APP/start"
+	app_commit "Version 2, well" version.txt="version 2"
+	deploy_ok push
+	load_stop
+	assert_no_failures
+	assert_equal "$(versions)" "version 2" "who answers in the end"
+	assert_containers h1 "^$S-web" 3 running
+}
+versions() { for _ in 1 2 3 4 5 6 7 8 9; do curl -sf -m 10 -H "Host: $V" "http://$H1_IP/" && echo; done | sort -u | grep .; }
+both_answer() { [[ $(versions | wc -l) -eq 2 ]]; }
+
 # A client stays with its container; when that retires, or dies, the client has another one, and no
 # error.  Attributes of the cookie; the switch loses no request of such clients.
 sticky_sessions() {

@@ -98,6 +98,7 @@ static void read_host(
 		.proxy_running = json_bool_at(j, "proxy", 1),
 		.routes_edited = json_bool_at(j, "edited", 0),
 		.routes_differ = json_bool_at(j, "differs", 0),
+		.routes_mix = json_bool_at(j, "mix", 1),
 	};
 	size_t i;
 	json_t *item;
