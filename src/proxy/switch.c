@@ -48,23 +48,13 @@ static int put_files(struct proxy *p, const struct proxy_files *files, struct er
 	return rc;
 }
 
-static bool has_file(const struct proxy_files *files, const char *path)
-{
-	VEC_FOREACH (files, i) {
-		if (str_eq(files->p[i].path, path)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* What the changed files hold now, in reverse order; those that are known stay. */
 static void remember(
 	const struct proxy *p, const struct proxy_files *change, struct proxy_files *undo)
 {
 	for (size_t i = change->len; i-- > 0;) {
 		const char *path = change->p[i].path;
-		if (!has_file(undo, path)) {
+		if (!proxy_files_has(undo, path)) {
 			proxy_files_set(undo, path, proxy_files_get(&p->seen, path));
 		}
 	}
