@@ -12,10 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nothing came for so long: what there is is shown.  A write for each line would cost more than to
- * merge it. */
-#define PAUSE_MS 20
-
 VEC_TYPE(stream_vec, struct log_stream *);
 
 struct watch {
@@ -137,7 +133,7 @@ static void settle(struct stream_vec *heap)
 static int await_line(const struct merge *m, struct log_stream *s, struct error *err)
 {
 	while (s->in && log_stream_empty(s)) {
-		int got = log_stream_read(s, PAUSE_MS, err);
+		int got = log_stream_read(s, 0, err);
 		if (got == 0) {
 			flush(m);
 			got = log_stream_read(s, -1, err);
