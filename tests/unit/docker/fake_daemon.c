@@ -337,20 +337,26 @@ static void podman_is_told_that_loopback_has_no_tls(void **state)
 		"POST /v1.41/images/create?fromImage=ghcr.io%2Fa%2Fb&tag=1 ");
 }
 
+static void list_images(const char *ping, const char *json, struct docker_image_list *images)
+{
+	CLEANUP_FREE char *answer =
+		xasprintf("%s" HEAD_JSON "Content-Length: %zu\r\n\r\n%s", ping, strlen(json), json);
+	struct fake f = {.answer = answer};
+	struct error err = {0};
+	struct docker *d = start(&f);
+	assert_int_equal(docker_image_list(d, NULL, images, &err), 0);
+	stop(&f, d);
+}
+
 /* As Docker 20.10 lists one that it was about to remove when it was killed. */
 static void an_image_without_a_name_has_no_tags(void **state)
 {
 	(void)state;
-	static const char json[] = "[{\"Id\":\"sha256:1\",\"RepoTags\":[\"<none>:<none>\"],"
-				   "\"RepoDigests\":[\"<none>@<none>\"]}]";
-	CLEANUP_FREE char *answer =
-		xasprintf(PING HEAD_JSON "Content-Length: %zu\r\n\r\n%s", strlen(json), json);
-	struct fake f = {.answer = answer};
-	struct error err = {0};
 	struct docker_image_list images = {0};
-	struct docker *d = start(&f);
-	assert_int_equal(docker_image_list(d, NULL, &images, &err), 0);
-	stop(&f, d);
+	list_images(PING,
+		"[{\"Id\":\"sha256:1\",\"RepoTags\":[\"<none>:<none>\"],"
+		"\"RepoDigests\":[\"<none>@<none>\"]}]",
+		&images);
 	assert_int_equal(images.len, 1);
 	assert_int_equal(images.p[0].tags.len, 0);
 	assert_int_equal(images.p[0].digests.len, 0);
@@ -360,17 +366,11 @@ static void an_image_without_a_name_has_no_tags(void **state)
 static void podmans_image_names_are_those_of_docker(void **state)
 {
 	(void)state;
-	static const char json[] =
-		"[{\"Id\":\"sha256:1\",\"RepoTags\":[\"docker.io/library/caddy:2\","
-		"\"docker.io/acme/app:3\",\"localhost/x:1\",\"ghcr.io/a/b:2\"]}]";
-	CLEANUP_FREE char *answer = xasprintf(
-		PING_PODMAN HEAD_JSON "Content-Length: %zu\r\n\r\n%s", strlen(json), json);
-	struct fake f = {.answer = answer};
-	struct error err = {0};
 	struct docker_image_list images = {0};
-	struct docker *d = start(&f);
-	assert_int_equal(docker_image_list(d, NULL, &images, &err), 0);
-	stop(&f, d);
+	list_images(PING_PODMAN,
+		"[{\"Id\":\"sha256:1\",\"RepoTags\":[\"docker.io/library/caddy:2\","
+		"\"docker.io/acme/app:3\",\"localhost/x:1\",\"ghcr.io/a/b:2\"]}]",
+		&images);
 	assert_int_equal(images.len, 1);
 	assert_int_equal(images.p[0].tags.len, 4);
 	assert_string_equal(images.p[0].tags.p[0], "caddy:2");
