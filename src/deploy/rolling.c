@@ -95,26 +95,21 @@ static int monitor(struct run *r, struct error *err)
 	return run_each(r, candidates_monitor, err);
 }
 
-static const struct plan_share *share_of(const struct run *r, size_t target)
+/* What the batch changes on a target, where that is not all of it; else NULL. */
+static const struct plan_share *part_of(const struct run *r, size_t target)
 {
 	VEC_FOREACH (&r->plan->shares, i) {
 		const struct plan_share *share = &r->plan->shares.p[i];
 		if (share->batch == r->batch && share->host == target) {
-			return share;
+			return share->last - share->first + 1 < share->of ? share : NULL;
 		}
 	}
 	return NULL;
 }
 
-static bool is_part(const struct plan_share *share)
-{
-	return share->last - share->first + 1 < share->of;
-}
-
 static int settle_part(struct deployment *d, struct target *t, void *run, struct error *err)
 {
-	const struct plan_share *share = share_of(run, (size_t)(t - d->targets));
-	return share && is_part(share) ? traffic_settle(d, t, run, err) : 0;
+	return part_of(run, (size_t)(t - d->targets)) ? traffic_settle(d, t, run, err) : 0;
 }
 
 static int settle_parts(struct run *r, struct error *err)
@@ -127,8 +122,7 @@ static int settle_parts(struct run *r, struct error *err)
 static int settle(struct run *r, struct error *err)
 {
 	for (size_t i = r->first; i < r->end; i++) {
-		const struct plan_share *share = share_of(r, i);
-		if (share && is_part(share) && run_in_hand(r, &r->d->targets[i])) {
+		if (part_of(r, i) && run_in_hand(r, &r->d->targets[i])) {
 			return run_phase(r, "drain", settle_parts, err);
 		}
 	}
@@ -146,13 +140,13 @@ static void tell_batch(const struct rolling *x)
 	const struct run *r = x->r;
 	CLEANUP_STR struct str names = STR_INIT(STR_MAX_LINE);
 	for (size_t i = r->first; i < r->end; i++) {
-		const struct plan_share *share = share_of(r, i);
+		const struct plan_share *part = part_of(r, i);
 		str_addf(&names, "%s%s", i > r->first ? ", " : "", r->d->targets[i].address->name);
-		if (share && is_part(share) && share->first < share->last) {
-			str_addf(&names, " (replicas %d-%d of %d)", share->first, share->last,
-				share->of);
-		} else if (share && is_part(share)) {
-			str_addf(&names, " (replica %d of %d)", share->first, share->of);
+		if (part && part->first < part->last) {
+			str_addf(&names, " (replicas %d-%d of %d)", part->first, part->last,
+				part->of);
+		} else if (part) {
+			str_addf(&names, " (replica %d of %d)", part->first, part->of);
 		}
 	}
 	ui_info(r->d->ui, NULL, "batch %zu of %zu: %s", r->batch, r->plan->batches, str_c(&names));

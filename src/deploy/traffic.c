@@ -226,6 +226,7 @@ int traffic_settle(struct deployment *d, struct target *t, void *run, struct err
 	const struct run_target *rt = run_target_of(r, t);
 	CLEANUP_STRVEC struct strvec names = {0};
 	int left = 0;
+	/* In a maintenance those that stay live are among them. */
 	VEC_FOREACH (&rt->service.draining, i) {
 		if (!strvec_has(&rt->service.live, rt->service.draining.p[i])) {
 			strvec_push(&names, rt->service.draining.p[i]);

@@ -355,7 +355,6 @@ static int compare_versions(const char *a, const char *b)
 	return 0;
 }
 
-/* "3" or "25%" of the hosts, at least one. */
 /* "3", or "25%" of `all`; at least one. */
 static int at_a_time(const char *limit, size_t all)
 {
