@@ -182,6 +182,10 @@ ERROR_CHECKED int proxy_switch(struct proxy *p, struct proxy_service *svc, struc
  */
 ERROR_CHECKED int proxy_switch_back(struct proxy *p, struct error *err);
 
+/* Removes the given certificates that the service has on the server and does not use: after a
+ * switch that will not be taken back. Asks the server only when there are any. */
+ERROR_CHECKED int proxy_prune(struct proxy *p, struct error *err);
+
 /* Requests that `names` are working on now. */
 ERROR_CHECKED int proxy_in_flight(
 	struct proxy *p, const struct strvec *names, int *count, struct error *err);

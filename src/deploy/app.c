@@ -235,7 +235,7 @@ static int set_maintenance(struct deployment *d, struct target *t, void *ctx, st
 	/* The proxy's state is replaced by the switch, and the release's name stands in it. */
 	CLEANUP_FREE char *release = xstrdup(service->release);
 	service->release = release;
-	if (proxy_switch(t->seen.proxy, service, err) < 0) {
+	if (proxy_switch(t->seen.proxy, service, err) < 0 || proxy_prune(t->seen.proxy, err) < 0) {
 		return -1;
 	}
 	service->release = NULL;

@@ -344,6 +344,9 @@ static int prune(struct run *r, struct target *t, const struct plan_step *s, str
 int run_prune(struct deployment *d, struct target *t, void *run, struct error *err)
 {
 	(void)d;
+	if (t->seen.proxy && t->selected && proxy_prune(t->seen.proxy, err) < 0) {
+		return error_wrap(err, "remove certificates that are no longer used");
+	}
 	return run_steps(run, t, PLAN_PRUNE, prune, err);
 }
 

@@ -29,7 +29,8 @@ static int route(struct run *r, struct target *t, const struct plan_step *s, str
 	rt->service.release = serves ? serves->version : NULL;
 	strvec_fini(&rt->service.live);
 	strvec_copy(&rt->service.live, &s->names);
-	return proxy_switch(t->seen.proxy, &rt->service, err);
+	return proxy_switch(t->seen.proxy, &rt->service, err) < 0 ? -1
+								  : proxy_prune(t->seen.proxy, err);
 }
 
 /* An interrupted switch may have sent requests there, which are not done yet. */

@@ -42,6 +42,7 @@ struct proxy {
 	long version;             /* of the running proxy; 0 not known */
 	struct proxy_state state; /* what the file says */
 	struct proxy_others others;
+	struct strvec certs;     /* digests of the given certificates that it has put there */
 	struct proxy_files undo; /* as they were before the last switch */
 	bool can_undo;
 	struct proxy_files staged; /* complete in next/<key>/, one rename away */
@@ -117,6 +118,16 @@ ERROR_CHECKED int proxy_exec(struct proxy *p, const struct strvec *argv, struct 
 	int *exit_code, struct error *err);
 /* The version that proxy_boot() found; 0 when it did not run yet. */
 long proxy_facts_version(const char *text, size_t len);
+
+/* certs.c: given certificates, and which of them are whose. */
+#define PROXY_MAX_CERTS 4096 /* files */
+/* The folder's list, as it is now. */
+void proxy_certs_take(struct proxy *p, const struct sftp_op *list);
+void proxy_certs_write(struct proxy *p, struct sftp_batch *b, const struct proxy_service *full);
+/* Queues that this service's go, except `keep` (may be NULL) and those that another one has too;
+ * none when there is no list. */
+void proxy_certs_drop(
+	struct proxy *p, const struct sftp_op *list, const char *keep, struct sftp_batch *b);
 
 /* pages.c: what lies beside the fragment of a service that goes. */
 ERROR_CHECKED int proxy_leftovers_remove(struct proxy *p, struct error *err);

@@ -34,35 +34,20 @@ int proxy_pages_write(struct proxy *p, const struct strmap *pages, struct error 
 	return rc < 0 ? error_wrap(err, "write the error pages") : 0;
 }
 
-/* Its certificate, unless another service has the same one. */
-static void queue_certificate(const struct proxy *p, struct sftp_batch *b)
-{
-	const char *digest = p->state.certificate;
-	VEC_FOREACH (&p->others, i) {
-		if (str_eq(p->others.p[i].state.certificate, digest)) {
-			return;
-		}
-	}
-	for (int key = 0; digest && *digest && key < 2; key++) {
-		CLEANUP_FREE char *relative = xasprintf("certs/%s.%s", digest, key ? "key" : "crt");
-		CLEANUP_FREE char *path = proxy_path(p, relative);
-		sftp_remove(b, path);
-	}
-}
-
 int proxy_leftovers_remove(struct proxy *p, struct error *err)
 {
 	static const char *const folders[] = {"next", "snippets"};
 	CLEANUP_FREE char *pages = xasprintf("%s/pages/%s", p->root, p->sid);
 	CLEANUP_FREE char *prefix = xasprintf("%s-", p->sid);
+	CLEANUP_FREE char *certs = proxy_path(p, "certs");
 	const struct sftp_op *lists[2];
 	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
 	for (size_t i = 0; i < 2; i++) {
 		CLEANUP_FREE char *dir = proxy_path(p, folders[i]);
 		lists[i] = sftp_list(b, dir, MAX_FILES);
 	}
+	const struct sftp_op *given = sftp_list(b, certs, PROXY_MAX_CERTS);
 	sftp_rmtree(b, pages, MAX_FILES);
-	queue_certificate(p, b);
 	if (p->driver->slots) {
 		proxy_slots_remove(p, b);
 	}
@@ -76,7 +61,10 @@ int proxy_leftovers_remove(struct proxy *p, struct error *err)
 			}
 		}
 	}
-	rc = rc == 0 ? sftp_run(b, PROXY_TIMEOUT_MS, err) : rc;
+	if (rc == 0) {
+		proxy_certs_drop(p, given, NULL, b);
+		rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
+	}
 	sftp_batch_free(b);
 	return rc;
 }

@@ -64,7 +64,7 @@ static int read_others(struct proxy *p, const struct sftp_op *list, struct error
 /* The reads of an opening, queued in a batch of the caller's. */
 struct proxy_opening {
 	struct proxy *p;
-	const struct sftp_op *fragment, *facts, *list;
+	const struct sftp_op *fragment, *facts, *list, *certs;
 	struct proxy_slot_reads slots;
 	struct strvec wanted; /* further files that a switch compares with */
 	const struct sftp_op **reads;
@@ -94,6 +94,7 @@ static int take_all(struct proxy *p, const struct proxy_opening *o, struct error
 	if (p->driver->slots) {
 		proxy_slots_take(&o->slots, &p->state);
 	}
+	proxy_certs_take(p, o->certs);
 	if (o->facts->status == SFTP_OK) {
 		p->version = proxy_facts_version(str_c(&o->facts->data), o->facts->data.len);
 	}
@@ -136,11 +137,13 @@ struct proxy_opening *proxy_open_begin(struct host *h, const struct proxy_config
 	CLEANUP_FREE char *own = home_path(p, relative);
 	CLEANUP_FREE char *facts = home_path(p, "facts.json");
 	CLEANUP_FREE char *dir = home_path(p, "services");
+	CLEANUP_FREE char *certs = home_path(p, "certs");
 	struct proxy_opening *o = xcalloc(1, sizeof(*o));
 	o->p = p;
 	o->fragment = sftp_read(b, own, PROXY_MAX_FRAGMENT);
 	o->facts = sftp_read(b, facts, STR_MAX_LINE);
 	o->list = sftp_list(b, dir, 4 * MAX_SERVICES);
+	o->certs = sftp_list(b, certs, PROXY_MAX_CERTS);
 	if (p->driver->slots) {
 		CLEANUP_FREE char *root = home_path(p, ".");
 		proxy_slots_queue(b, root, p->sid, &o->slots);
@@ -224,6 +227,7 @@ void proxy_close(struct proxy *p)
 		proxy_state_fini(&p->others.p[i].state);
 	}
 	vec_fini(&p->others);
+	strvec_fini(&p->certs);
 	proxy_state_fini(&p->state);
 	proxy_files_fini(&p->seen);
 	proxy_files_fini(&p->staged);
@@ -391,21 +395,6 @@ char *proxy_next_path(const struct proxy *p, const char *live)
 	return proxy_path(p, relative);
 }
 
-static void queue_certificate(
-	struct proxy *p, struct sftp_batch *b, const struct proxy_service *full)
-{
-	if (full->tls != CONFIG_TLS_GIVEN || !full->certificate || !full->private_key) {
-		return;
-	}
-	for (int key = 0; key < 2; key++) {
-		const struct secret *s = key ? full->private_key : full->certificate;
-		CLEANUP_FREE char *relative =
-			xasprintf("certs/%s.%s", full->certificate_digest, key ? "key" : "crt");
-		CLEANUP_FREE char *path = proxy_path(p, relative);
-		sftp_write(b, path, secret_reveal(s), secret_len(s), 0600);
-	}
-}
-
 /* Named by its content: what is live is not touched. */
 static void queue_snippet(struct proxy *p, struct sftp_batch *b, const struct proxy_service *full)
 {
@@ -426,7 +415,7 @@ static int write_next(struct proxy *p, const struct proxy_files *change,
 	proxy_files_fini(&p->staged);
 	/* One with the digest of the live one is there already. */
 	if (!str_eq(full->certificate_digest, p->state.certificate)) {
-		queue_certificate(p, b, full);
+		proxy_certs_write(p, b, full);
 	}
 	queue_snippet(p, b, full);
 	VEC_FOREACH (change, i) {

@@ -238,6 +238,15 @@ given_certificate() {
 	assert_equal "$(https -f)" "version 2" https
 }
 
+# Of the certificates given these alone lie on the server, with the mark of who has put them there.
+given_lie() { # FILE...
+	local lie
+	lie=$(testbed exec h1 find "$DEPLOY_DIR/certs" -type f ! -name 'default.*')
+	assert_equal "$(wc -l <<<"$lie")" $((3 * $#)) "files of certificates ($lie)"
+	lie=$(testbed exec h1 find "$DEPLOY_DIR/certs" -name '*.crt' ! -name 'default.*' -exec grep -h . {} +)
+	assert_equal "$(sort <<<"$lie")" "$(grep -h . "$@" | sort)" "certificates on the server"
+}
+
 # The same version with renewed secrets; what is wrong with a given one, and how long it is good.
 renewed_certificate() {
 	local before first
@@ -269,7 +278,18 @@ renewed_certificate() {
 	deploy_ok push
 	refute_stderr "certificate"
 	assert_stdout "nothing to deploy"
+	given_lie "$TLS/cert.pem"
 
+	# What a killed tool has put there lies beside it, and goes with the next push.
+	cp "$TLS/cert.pem" "$TLS/live.pem"
+	give_certificate 80
+	mkdir -p "$APP/.deploy/hooks"
+	printf '#!/bin/sh\nkill -9 $PPID\n' >"$APP/.deploy/hooks/post-app-boot"
+	chmod +x "$APP/.deploy/hooks/post-app-boot"
+	app_commit "Version 2" version.txt="version 2"
+	deploy_fails 137 push
+	rm "$APP/.deploy/hooks/post-app-boot"
+	given_lie "$TLS/live.pem" "$TLS/cert.pem"
 	cp "$TLS/key.pem" "$TLS/old.pem"
 	give_certificate 90 "$V" "$TLS/old.pem"
 	deploy_fails 3 push
@@ -285,6 +305,9 @@ renewed_certificate() {
 	assert_stderr "CERT: the given certificate has expired on"
 	deploy_fails 5 check
 	assert_stdout "FAIL +h1: $V: the certificate has expired on"
+	given_lie "$TLS/cert.pem"
+	deploy_ok remove -y
+	assert_equal "$(testbed exec h1 find "$DEPLOY_DIR/certs" -type f ! -name 'default.*')" "" "certificates of a removed service"
 }
 
 # Which client gets in, and by which cipher; HSTS is told by HTTPS alone, and to errors too.
