@@ -90,8 +90,6 @@ struct proxy_driver {
 	/* What lies in its folder before a container is made, besides the configuration.  May be
 	 * NULL. */
 	void (*render_files)(struct proxy_files *out);
-	/* Refuses what this driver cannot do (ERROR_MANIFEST). */
-	int (*check)(const struct proxy_service *svc, struct error *err);
 	void (*render_main)(const struct proxy_main *m, struct str *out);
 	void (*render_service)(const struct proxy_render *r, struct str *out);
 	void (*render_location)(const struct proxy_render *r, struct str *out); /* or NULL */

@@ -30,20 +30,6 @@
 #define KEEPALIVE_S     4    /* under the shortest usual one of applications (Node: 5 s) */
 #define KEEPALIVE_CONNS 128  /* idle ones to each container; a dial less is a look-up less */
 
-static int caddy_check(const struct proxy_service *s, struct error *err)
-{
-	for (size_t i = 0; s->tls == CONFIG_TLS_AUTO && s->hosts && i < s->hosts->len; i++) {
-		if (str_starts(s->hosts->p[i], "*.")) {
-			return error_set(err, ERROR_MANIFEST,
-				"'%s': an automatic certificate for a wildcard needs a DNS plugin; "
-				"give "
-				"the certificate ('ssl: {certificate_pem, private_key_pem}')",
-				s->hosts->p[i]);
-		}
-	}
-	return 0;
-}
-
 static void add_page(
 	struct str *out, const char *tabs, const char *title, const char *text, const char *status)
 {
@@ -541,7 +527,6 @@ const struct proxy_driver proxy_caddy = {
 	.sites = "hosts",
 	.default_image = "caddy:2",
 	.slots = true,
-	.check = caddy_check,
 	.render_main = caddy_main,
 	.render_service = caddy_service,
 	.render_site = caddy_site,

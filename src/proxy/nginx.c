@@ -35,17 +35,6 @@
 #define RELOAD_MS 10000
 #define ADD_HSTS  "\tadd_header Strict-Transport-Security " PROXY_HSTS " always;\n"
 
-static int nginx_check(const struct proxy_service *s, struct error *err)
-{
-	if (s->tls == CONFIG_TLS_AUTO) {
-		error_set(err, ERROR_MANIFEST,
-			"the proxy driver nginx gets no certificates by itself ('ssl: true')");
-		return error_hint(err, "use 'driver: caddy', or give the certificate: ssl: "
-				       "{certificate_pem: NAME, private_key_pem: NAME}");
-	}
-	return 0;
-}
-
 /* Old workers keep idle client connections that long, so that a request which is on its way is
  * answered (by the old containers) and not lost; before 1.27.4 it is lost, and sent again by
  * clients that follow RFC 9112, 9.3.1. */
@@ -636,7 +625,6 @@ const struct proxy_driver proxy_nginx = {
 	.main = "nginx.conf",
 	.sites = "hosts",
 	.default_image = "nginx:1",
-	.check = nginx_check,
 	.render_main = nginx_main,
 	.render_service = nginx_service,
 	.render_location = nginx_location,

@@ -337,7 +337,7 @@ char *proxy_render(const struct proxy *p, const struct proxy_service *svc, struc
 	struct proxy_service full;
 	struct proxy_files files = {0};
 	struct str text = STR_INIT(STR_MAX_FILE);
-	if (proxy_service_check(svc, err) < 0 || p->driver->check(svc, err) < 0) {
+	if (proxy_service_check(svc, err) < 0) {
 		return NULL;
 	}
 	proxy_complete(p, svc, &full);
@@ -505,8 +505,7 @@ int proxy_prepare_change(struct proxy *p, const struct proxy_service *full,
 {
 	struct proxy_files want = {0};
 	CLEANUP_FREE char *shape = proxy_shape(p->driver, full, p->version);
-	if (proxy_service_check(full, err) < 0 || p->driver->check(full, err) < 0 ||
-		proxy_conflicts(p, full, err) < 0) {
+	if (proxy_service_check(full, err) < 0 || proxy_conflicts(p, full, err) < 0) {
 		return -1;
 	}
 	if (str_eq(full->snippet_digest, NOT_GIVEN)) {

@@ -68,37 +68,6 @@ static void traefik_files(struct proxy_files *out)
 	str_fini(&key);
 }
 
-static int traefik_check(const struct proxy_service *s, struct error *err)
-{
-	const struct config_tls_settings *t = s->tls_settings;
-	for (size_t i = 0; s->hosts && i < s->hosts->len; i++) {
-		const char *host = s->hosts->p[i];
-		if (!str_starts(host, "*.")) {
-			continue;
-		}
-		if (s->tls == CONFIG_TLS_AUTO) {
-			return error_set(err, ERROR_MANIFEST,
-				"'%s': an automatic certificate for a wildcard needs a provider of "
-				"DNS; give the certificate ('ssl: {certificate_pem, "
-				"private_key_pem}')",
-				host);
-		}
-		if (s->tls != CONFIG_TLS_NONE && t && (t->only_13 || t->ciphers.len > 0)) {
-			error_set(err, ERROR_MANIFEST,
-				"'%s': Traefik has versions and ciphers of TLS for whole host "
-				"names only",
-				host);
-			return error_hint(err, "use 'driver: caddy' or 'driver: nginx'");
-		}
-	}
-	if (s->buffer_requests != s->buffer_responses) {
-		error_set(err, ERROR_MANIFEST,
-			"Traefik buffers requests and responses, or neither ('proxy.buffering')");
-		return error_hint(err, "use 'driver: caddy' or 'driver: nginx'");
-	}
-	return 0;
-}
-
 /* -- The container -- */
 
 static void add_entry(struct strvec *argv, const char *name, int port)
@@ -379,7 +348,6 @@ const struct proxy_driver proxy_traefik = {
 	.sites = "services/hosts",
 	.default_image = "traefik:v3",
 	.render_files = traefik_files,
-	.check = traefik_check,
 	.render_main = traefik_main,
 	.render_service = traefik_service,
 	.render_site = traefik_site,

@@ -149,10 +149,7 @@ static void render_all(const json_t *j, struct str *out)
 	p->sid = proxy_sid(p->key);
 	read_neighbours(p, j);
 
-	int rc = proxy_service_check(&s, &err) < 0 || p->driver->check(&s, &err) < 0 ||
-				 proxy_conflicts(p, &s, &err) < 0
-			 ? -1
-			 : 0;
+	int rc = proxy_service_check(&s, &err) < 0 || proxy_conflicts(p, &s, &err) < 0 ? -1 : 0;
 	if (rc < 0) {
 		str_addf(out, "refused: %s\n", err.text);
 	} else {
