@@ -171,11 +171,14 @@ struct plan {
 	bool nothing; /* this very release is live: at most there is something to mend */
 	struct plan_steps steps;
 	size_t batches;            /* rolling: one after the other; 0: all at once */
+	bool canary;               /* the first batch is one, and the second one is the rest */
 	struct plan_shares shares; /* of the batches, in their order, and that of the hosts */
 	struct strvec notes;       /* drift and surprises, for people */
 };
 void plan_init(struct plan *p);
 void plan_fini(struct plan *p);
+/* "batch 2 of 5", "the canary (batch 1 of 2)" */
+void plan_batch_text(const struct plan *p, size_t batch, struct str *out);
 
 /*
  * Only what has to be mended: an interrupted release goes on when every host of it serves it

@@ -252,9 +252,11 @@ enum config_failure_action {
 
 /* rollout: whether hosts change all together or in batches. */
 struct config_rollout {
-	bool rolling;
+	bool rolling;    /* in batches */
+	bool canary;     /* and these are two: `parallelism` containers, and all others */
 	bool stop_first; /* the roles without proxy that say no order of their own */
-	int parallelism; /* containers of a batch (a percentage is resolved), from 1 */
+	int parallelism; /* containers of a batch, or of the canary (a percentage is resolved), from
+			    1 */
 	int delay_ms;    /* between two batches */
 	int monitor_ms;  /* a batch is watched after its switch, before it counts as moved */
 	double max_failure_ratio; /* of all hosts, 0 to 1: up to it failures are borne */

@@ -4,6 +4,7 @@
 #include "deploy/health.h"
 #include "docker/system.h"
 #include "run.h"
+#include "util/clock.h"
 #include "util/json.h"
 #include "util/thread.h"
 
@@ -481,6 +482,7 @@ static void monitor_one(void *ctx, size_t i)
 int candidates_monitor(struct deployment *d, struct target *t, void *run, struct error *err)
 {
 	struct run *r = run;
+	char took[CLOCK_RFC3339_SIZE];
 	const struct plan_step **steps = xcalloc(r->plan->steps.len + 1, sizeof(*steps));
 	size_t n = start_steps(r, t, PLAN_START, false, steps);
 	n += start_steps(r, t, PLAN_WORKERS, false, steps + n);
@@ -488,7 +490,8 @@ int candidates_monitor(struct deployment *d, struct target *t, void *run, struct
 	struct monitoring m = {.r = r, .t = t, .steps = steps};
 	m.errors = xcalloc(n + 1, sizeof(*m.errors));
 	m.results = xcalloc(n + 1, sizeof(*m.results));
-	ui_step(d->ui, t->host->name, "watching %zu container%s", n, n == 1 ? "" : "s");
+	ui_step(d->ui, t->host->name, "watching %zu container%s for %s", n, n == 1 ? "" : "s",
+		clock_duration(d->config->rollout.monitor_ms, took));
 	pool_run(n, n, monitor_one, &m);
 	int result = first_failure(m.results, m.errors, n, err);
 	free(steps);

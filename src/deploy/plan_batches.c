@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rolling strategy: which containers a batch changes, and which ones have the traffic then.  A
- * rollback is in a hurry: it is never rolling.
+ * The strategies rolling and canary: which containers a batch changes, and which ones have the
+ * traffic then.  A rollback is in a hurry: it is never in batches.
  */
 #include "planner.h"
+
+#include <limits.h>
 
 int plan_stage(const struct plan_step *s)
 {
@@ -30,7 +32,8 @@ static int replicas_on(const struct plan_request *req, const struct plan_host *h
 	return most;
 }
 
-/* Fills batches with `parallelism` containers each; those that change together may be more. */
+/* Fills batches with `parallelism` containers each; those that change together may be more.  After
+ * a canary there is one more batch, for all others. */
 static void share_out(const struct plan_request *req, struct plan *p)
 {
 	int size = req->config->rollout.parallelism, room = 0;
@@ -42,6 +45,7 @@ static void share_out(const struct plan_request *req, struct plan *p)
 		int of = replicas_on(req, &req->hosts->p[i], &together);
 		for (int first = 1, n; first <= of; first += n) {
 			if (room == 0 || (together && room < of && room < size)) {
+				size = p->canary && p->batches > 0 ? INT_MAX : size;
 				p->batches++;
 				room = size;
 			}
@@ -55,6 +59,26 @@ static void share_out(const struct plan_request *req, struct plan *p)
 				.of = of};
 			vec_push(&p->shares, share);
 		}
+	}
+}
+
+/* Where the canary is not what the manifest asks for. */
+static void note_canary(const struct plan_request *req, struct plan *p)
+{
+	int wanted = req->config->rollout.parallelism, n = 0;
+	VEC_FOREACH (&p->shares, i) {
+		const struct plan_share *share = &p->shares.p[i];
+		n += share->batch == 1 ? share->last - share->first + 1 : 0;
+	}
+	if (p->batches == 1) {
+		strvec_pushf(&p->notes,
+			"the canary is the whole release: while it is watched no old container "
+			"serves beside it");
+	} else if (n != wanted) {
+		strvec_pushf(&p->notes,
+			"the canary is %d container%s, not %d: replicas of a host change together "
+			"on a first push, and where their number or app_port changes",
+			n, n == 1 ? "" : "s", wanted);
 	}
 }
 
@@ -103,7 +127,11 @@ void plan_batches(const struct plan_request *req, struct plan *p)
 {
 	const struct config_rollout *rollout = &req->config->rollout;
 	const size_t steps = p->steps.len;
+	p->canary = rollout->canary;
 	share_out(req, p);
+	if (p->canary) {
+		note_canary(req, p);
+	}
 	for (size_t i = 0; i < steps; i++) {
 		if (p->steps.p[i].kind == STEP_SWITCH) {
 			switch_in_turn(req, p, i);

@@ -156,6 +156,16 @@ void plan_step_text(const struct plan_step *s, struct str *out)
 	}
 }
 
+void plan_batch_text(const struct plan *p, size_t batch, struct str *out)
+{
+	if (p->canary) {
+		str_addf(out, "%s (batch %zu of %zu)", batch == 1 ? "the canary" : "the rest",
+			batch, p->batches);
+	} else {
+		str_addf(out, "batch %zu of %zu", batch, p->batches);
+	}
+}
+
 void plan_text(const struct plan *p, const struct plan_hosts *hosts, struct str *out)
 {
 	VEC_FOREACH (&p->notes, i) {
@@ -166,7 +176,8 @@ void plan_text(const struct plan *p, const struct plan_hosts *hosts, struct str 
 		const struct plan_step *before = i > 0 ? s - 1 : NULL;
 		if (!before || s->phase != before->phase || s->batch != before->batch) {
 			if (s->batch > 0) {
-				str_addf(out, "batch %zu of %zu: ", s->batch, p->batches);
+				plan_batch_text(p, s->batch, out);
+				str_add(out, ": ");
 			}
 			str_addf(out, "%s\n", plan_phase_name(s->phase));
 		}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rolling strategy: the phases that change a host are run for one batch of containers after the
- * other.  What they replace keeps running until the last batch is done, so that to go back is what
- * it is for all-at-once: the traffic is sent back to containers that are up, and no request is
- * lost.  A release is on a host or is not: where one of its containers fails all of them go back.
+ * The strategies rolling and canary: the phases that change a host are run for one batch of
+ * containers after the other; a canary and the rest are two of them.  What they replace keeps
+ * running until the last batch is done, so that to go back is what it is for all-at-once: the
+ * traffic is sent back to containers that are up, and no request is lost.  A release is on a host
+ * or is not: where one of its containers fails all of them go back.
  */
 #include "deploy/hooks.h"
 #include "run.h"
@@ -134,14 +135,16 @@ static int watch(struct run *r, struct error *err)
 	return r->d->config->rollout.monitor_ms > 0 ? run_phase(r, "watch", monitor, err) : 0;
 }
 
-/* "batch 2 of 5: h1 (replica 3 of 3), h2 (replica 1 of 3)" */
+/* "batch 2 of 5: h1 (replica 3 of 3), h2 (replica 1 of 3)"; "the canary (batch 1 of 2): h1" */
 static void tell_batch(const struct rolling *x)
 {
 	const struct run *r = x->r;
 	CLEANUP_STR struct str names = STR_INIT(STR_MAX_LINE);
+	plan_batch_text(r->plan, r->batch, &names);
 	for (size_t i = r->first; i < r->end; i++) {
 		const struct plan_share *part = part_of(r, i);
-		str_addf(&names, "%s%s", i > r->first ? ", " : "", r->d->targets[i].address->name);
+		str_addf(
+			&names, "%s%s", i > r->first ? ", " : ": ", r->d->targets[i].address->name);
 		if (part && part->first < part->last) {
 			str_addf(&names, " (replicas %d-%d of %d)", part->first, part->last,
 				part->of);
@@ -149,7 +152,7 @@ static void tell_batch(const struct rolling *x)
 			str_addf(&names, " (replica %d of %d)", part->first, part->of);
 		}
 	}
-	ui_info(r->d->ui, NULL, "batch %zu of %zu: %s", r->batch, r->plan->batches, str_c(&names));
+	ui_info(r->d->ui, NULL, "%s", str_c(&names));
 }
 
 /* Those of its hosts that fail, and are borne, are left out of what comes after. */
@@ -171,7 +174,8 @@ static int move_batch(struct rolling *x, struct error *err)
 static int wait_for_next(struct rolling *x, struct error *err)
 {
 	if (x->c->delay_ms > 0) {
-		ui_info(x->r->d->ui, NULL, "the next batch comes in %d s", x->c->delay_ms / 1000);
+		ui_info(x->r->d->ui, NULL, "%s comes in %d s",
+			x->c->canary ? "the rest" : "the next batch", x->c->delay_ms / 1000);
 		clock_sleep_ms(x->c->delay_ms);
 	}
 	return run_may_go_on(x->r, err);

@@ -417,19 +417,50 @@ static void build_boot(struct build *b)
 	}
 }
 
+static void check_rollout(struct build *b, const struct node *n)
+{
+	static const char *const keys[] = {
+		"parallelism", "delay", "order", "monitor", "failure_action", "max_failure_ratio"};
+	/* A strategy that is wrong says enough. */
+	const char *strategy = get_text(n, "strategy", "all-at-once");
+	bool canary = b->c->rollout.canary;
+
+	if (b->c->rollout.rolling && b->c->boot.limit > 0) {
+		mistake(b, node_find(node_get(b->root, "boot"), "limit")->key,
+			"rollout: {parallelism: ..., delay: ...}",
+			"'boot.limit' is for all-at-once: strategy '%s' has batches of its own",
+			strategy);
+	}
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (str_eq(strategy, "all-at-once") && has(n, keys[i])) {
+			mistake(b, node_find(n, keys[i])->key, "strategy: rolling, or canary",
+				"'rollout.%s' is for a release that comes in batches", keys[i]);
+		}
+	}
+	if (canary && b->c->rollout.failure_action == CONFIG_FAILURE_CONTINUE) {
+		mistake(b, node_get(n, "failure_action"), "rollback or pause",
+			"a canary that fails ends the push: 'continue' is for the rolling "
+			"strategy");
+	}
+	if (canary && b->c->rollout.max_failure_ratio > 0) {
+		mistake(b, node_find(n, "max_failure_ratio")->key, "leave it out",
+			"a canary that fails ends the push: 'rollout.max_failure_ratio' is for the "
+			"rolling strategy");
+	}
+}
+
 static void build_rollout(struct build *b)
 {
-	static const char *const only_rolling[] = {
-		"parallelism", "delay", "order", "monitor", "failure_action", "max_failure_ratio"};
 	const struct node *n = node_get(b->root, "rollout");
 	const char *action = get_text(n, "failure_action", NULL);
 	struct config_rollout *out = &b->c->rollout;
 
-	out->rolling = str_eq(get_text(n, "strategy", NULL), "rolling");
+	out->canary = str_eq(get_text(n, "strategy", NULL), "canary");
+	out->rolling = out->canary || str_eq(get_text(n, "strategy", NULL), "rolling");
 	out->parallelism = at_a_time(get_text(n, "parallelism", "1"), count_replicas(b));
 	out->stop_first = out->rolling && str_eq(get_text(n, "order", NULL), "stop-first");
 	out->delay_ms = get_ms(n, "delay", 0);
-	out->monitor_ms = get_ms(n, "monitor", 5000);
+	out->monitor_ms = get_ms(n, "monitor", out->canary ? 30000 : 5000);
 	out->max_failure_ratio = strtod(get_text(n, "max_failure_ratio", "0"), NULL);
 	out->failure_action = str_eq(action, "pause")      ? CONFIG_FAILURE_PAUSE
 			      : str_eq(action, "continue") ? CONFIG_FAILURE_CONTINUE
@@ -446,20 +477,7 @@ static void build_rollout(struct build *b)
 			role->stop_first = true;
 		}
 	}
-	if (out->rolling && b->c->boot.limit > 0) {
-		mistake(b, node_find(node_get(b->root, "boot"), "limit")->key,
-			"rollout: {parallelism: ..., delay: ...}",
-			"'boot.limit' is for all-at-once: a rolling strategy has batches of its "
-			"own");
-	}
-	/* A strategy that is wrong or refused says enough. */
-	bool all_at_once = str_eq(get_text(n, "strategy", "all-at-once"), "all-at-once");
-	for (size_t i = 0; i < sizeof(only_rolling) / sizeof(only_rolling[0]); i++) {
-		if (all_at_once && has(n, only_rolling[i])) {
-			mistake(b, node_find(n, only_rolling[i])->key, "strategy: rolling",
-				"'rollout.%s' is only for the rolling strategy", only_rolling[i]);
-		}
-	}
+	check_rollout(b, n);
 }
 
 static void build_hooks_output(struct build *b)

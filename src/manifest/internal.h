@@ -43,9 +43,9 @@ void validate_tree(struct node *root, struct diagnostics *diags);
 
 /*
  * What a later issue brings: what is named there is understood and validated, then refused.
- * later_key: the message for a key or one of its values, NULL when supported.
+ * later_key: the message for a key, NULL when supported.
  */
-const char *later_key(const char *schema_path, const char *value);
+const char *later_key(const char *schema_path);
 
 /* Texts of the files, kept for later diagnostics. */
 struct config_sources {

@@ -500,7 +500,7 @@ static json_t *rollout_json(const struct config_rollout *r)
 	json_t *o = json_object();
 	char ratio[32];
 
-	put_text(o, "strategy", r->rolling ? "rolling" : "all-at-once");
+	put_text(o, "strategy", r->canary ? "canary" : r->rolling ? "rolling" : "all-at-once");
 	if (r->rolling) {
 		snprintf(ratio, sizeof(ratio), "%.6g", r->max_failure_ratio);
 		put_int(o, "parallelism", r->parallelism);

@@ -463,10 +463,11 @@ WORDS(failure_action, "rollback", "pause", "continue");
 static const struct schema_key rollout_keys[] = {
 	KEY("strategy", &strategy, "all-at-once", "all-at-once, rolling or canary."),
 	KEY("parallelism", &limit, "1",
-		"Containers, or percentage of them, that change at a time."),
+		"Containers, or percentage of them, of a batch, or of the canary."),
 	KEY("delay", &up_to_hour, "0", "Pause between two batches."),
 	KEY("order", &order, "start-first", "Whether the new or the old ones come first."),
-	KEY("monitor", &up_to_hour, "5s", "Time that a batch is watched after its switch."),
+	KEY("monitor", &up_to_hour, "5s; canary: 30s",
+		"Time that a batch is watched after its switch."),
 	KEY("failure_action", &failure_action, "rollback",
 		"What too many failures do: rollback, pause or continue."),
 	KEY("max_failure_ratio", &ratio, "0", "Part of the hosts that may fail."),

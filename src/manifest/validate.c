@@ -156,10 +156,7 @@ static void check_key(struct validator *v, const struct node_item *item, const s
 	}
 	check_value(v, item->value, k->value, &here);
 	bool empty = item->value->kind != NODE_SCALAR && item->value->len == 0;
-	const char *later =
-		empty ? NULL
-		      : later_key(here.schema,
-				item->value->kind == NODE_SCALAR ? item->value->text : NULL);
+	const char *later = empty ? NULL : later_key(here.schema);
 
 	if (later != NULL) {
 		refuse_later(v, item->key, later);

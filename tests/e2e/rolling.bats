@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# `rollout: {strategy: rolling}`: one batch of containers after the other.  Replicas with each proxy:
-# proxy_suite.
+# `rollout: {strategy: rolling}`: one batch of containers after the other; `canary`: a few, then all
+# others.  Replicas with each proxy: proxy_suite.
 
 setup_file() {
 	load ../support/helpers
@@ -266,4 +266,67 @@ last_is_watched() { sed '1,/batch 3 of 3/d' "$DEPLOY_STDERR" | grep -q watching;
 	assert_stderr "h1: .*-3' (ended|is not running)"
 	assert_all_serve 1
 	assert_containers h1 "^$SERVICE-web" 3
+}
+
+canary() { manifest_edit "s/strategy: rolling/strategy: canary/"; }
+answer_of_h1_is() { assert_serves "version $1" "http://$H1_IP/" "$VHOST"; }
+
+@test "canary: one replica serves beside the old ones, then all the rest at once, and no request is lost" {
+	manifest_edit 's/hosts: .h1, h2, h3./hosts: [h1, h2]\n    replicas: 2/'
+	roll "delay: 4, monitor: 1"
+	canary
+	well 2
+	deploy_ok plan
+	assert_stdout "^the canary .batch 1 of 2.: switch"
+	assert_stdout "^the rest .batch 2 of 2.: switch"
+	TRAFFIC_HOSTS="$H1_IP $H2_IP" traffic_start "version 1" "version 2"
+	deploy_start push
+	deploy_await "the rest comes in 4 s"
+	assert_stderr "the canary .batch 1 of 2.: h1 .replica 1 of 2.$"
+	eventually 3 answer_of_h1_is 1
+	eventually 3 answer_of_h1_is 2
+	assert_containers h1 "^$SERVICE-web" 3 running
+	assert_containers h2 "^$SERVICE-web" 2
+	deploy_wait
+	traffic_stop
+	assert_equal "$DEPLOY_STATUS" 0 "status"
+	assert_stderr "the rest .batch 2 of 2.: h1 .replica 2 of 2., h2$"
+	assert_stdout "^0 of [0-9]+ requests failed"
+	for h in "$H1_IP" "$H2_IP"; do
+		assert_serves "version 2" "http://$h/" "$VHOST"
+		assert_serves "version 2" "http://$h/" "$VHOST"
+	done
+	assert_containers h1 "^$SERVICE-web" 2 running
+	assert_containers h2 "^$SERVICE-web" 2 running
+}
+
+all_containers() { for h in h1 h2 h3; do docker_on "$h" ps -aq --no-trunc --filter "name=^$SERVICE-web"; done; }
+
+@test "a canary that turns sick goes back and the rest is not touched; paused, it outlives a sick rest" {
+	local before
+	roll "monitor: 60, failure_action: pause"
+	canary
+	well 2
+	before=$(all_containers)
+	traffic_start "version 1" "version 2" "version 3"
+	deploy_start push
+	deploy_await "watching 1 container for"
+	assert_serve 2 1 1
+	docker_on h1 exec "$SERVICE-web-$(app_version)" sh -c 'echo "queue is full" >/app/unhealthy'
+	deploy_wait
+	assert_equal "$DEPLOY_STATUS" 6 "status"
+	assert_stderr "h1: .*queue is full"
+	refute_stderr "the rest"
+	assert_serve 1 1 1
+	assert_equal "$(all_containers)" "$before" "containers"
+	deploy_ok releases show 2
+	assert_stdout "failed"
+	manifest_edit 's/monitor: 60/monitor: 1/'
+	sick_on h2 3
+	deploy_fails 8 push
+	traffic_stop
+	assert_stderr "release 3 is live on h1 only, and paused: .*h2.*database is down"
+	assert_stderr "the next push or rollback brings all hosts to one release"
+	assert_serve 3 1 1
+	assert_one_each
 }
