@@ -86,6 +86,7 @@ struct proxy_driver {
 	const char *default_image;
 	/* Below its data folder: certificates that it got by itself, and accounts. NULL: none. */
 	const char *const *store;
+	bool listens_early; /* before it has read its files */
 	bool slots; /* switches by live/, without a reload (slots.c) */
 	/* What lies in its folder before a container is made, besides the configuration.  May be
 	 * NULL. */

@@ -92,14 +92,18 @@ ERROR_CHECKED int proxy_boot(struct host *h, const struct proxy_config *pc,
 void proxy_booted(struct proxy *p, const struct proxy_boot_result *result);
 /*
  * A new container in place of the old one, with the manifest's image and options.  The new one is
- * created, and its configuration validated, before the old one is told to stop; open requests get
- * up to `drain_ms`.  The port belongs to one container at a time, so new connections are refused
- * from when the old one is told to stop until the new one answers: as long as the last open request
- * takes, and 0.3 s or so (*gap_ms, the whole of it).  When the new one does not start the old one
- * comes back.
+ * created before the old one is told to stop; open requests get up to `drain_ms`.  The port belongs
+ * to one container at a time: new connections are held back by the server's kernel from before the
+ * old one stops until the new one answers (see src/proxy/gate.h), and come through then.  Where
+ * that cannot be, they are refused meanwhile.  When the new one does not start the old one comes
+ * back.
  */
+struct proxy_reboot_result {
+	int gap_ms;    /* that new connections waited, or were refused */
+	char *refused; /* why they could not be held back; NULL: they waited. The caller frees. */
+};
 ERROR_CHECKED int proxy_reboot(struct host *h, const struct proxy_config *pc, int drain_ms,
-	int *gap_ms, struct error *err);
+	struct proxy_reboot_result *result, struct error *err);
 /* Stops and removes it; `data`: its folder too (certificates!). */
 ERROR_CHECKED int proxy_remove(struct host *h, const char *driver, bool data, struct error *err);
 

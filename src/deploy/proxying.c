@@ -50,18 +50,23 @@ static int boot_one(struct deployment *d, struct target *t, void *ctx, struct er
 static int reboot_one(struct deployment *d, struct target *t, void *ctx, struct error *err)
 {
 	struct proxy_config pc;
-	int gap_ms = 0;
+	struct proxy_reboot_result result;
 	const size_t *turn = ctx;
 	if (t != &d->targets[*turn] || !t->selected || !target_proxied(d, t)) {
 		return 0;
 	}
 	proxy_config_init(&pc, d->config);
 	ui_step(d->ui, t->host->name, "rebooting the proxy");
-	if (proxy_reboot(t->host, &pc, d->config->proxy.drain_timeout_ms, &gap_ms, err) < 0) {
+	if (proxy_reboot(t->host, &pc, d->config->proxy.drain_timeout_ms, &result, err) < 0) {
 		return -1;
 	}
-	ui_done(d->ui, t->host->name, "proxy rebooted; new connections were refused for %d ms",
-		gap_ms);
+	ui_done(d->ui, t->host->name, "proxy rebooted; new connections %s for %d ms",
+		result.refused ? "were refused" : "waited", result.gap_ms);
+	if (result.refused) {
+		ui_warn(d->ui, t->host->name, "the server cannot hold connections back: %s",
+			result.refused);
+		free(result.refused);
+	}
 	return 0;
 }
 

@@ -7,7 +7,7 @@
  * capability for ports below 1024: Docker 20.10 and newer lower ip_unprivileged_port_start in
  * containers; we ask for it all the same.  (Rootless Docker: the container's root is the SSH user.)
  */
-#include "internal.h"
+#include "gate.h"
 
 #include "docker/container.h"
 #include "docker/exec.h"
@@ -21,6 +21,7 @@
 #include <string.h>
 
 #define READY_MS     15000
+#define GATE_S       60 /* a stop and a start by a slow Docker, and READY_MS */
 #define LABEL_SPEC   "deploy.proxy.spec"
 #define LABEL_DRIVER "deploy.proxy"
 #define EXEC_MAX     ((size_t)64 << 10)
@@ -375,7 +376,7 @@ static void add_log(struct proxy *p, struct error *err)
 	str_fini(&tail);
 }
 
-/* Until it answers on its probe socket. */
+/* Until it answers on its probe socket, with all that is on disk. */
 static int wait_ready(struct proxy *p, struct error *err)
 {
 	int64_t until = clock_mono_ms() + READY_MS;
@@ -390,7 +391,7 @@ static int wait_ready(struct proxy *p, struct error *err)
 		int rc = proxy_http(p, &req, &reply, &e);
 		http_reply_fini(&reply);
 		if (rc == 0) {
-			return 0;
+			return p->driver->listens_early ? p->driver->reload(p, err) : 0;
 		}
 		if (cancel_check(err) < 0) {
 			return -1;
@@ -559,14 +560,34 @@ void proxy_booted(struct proxy *p, const struct proxy_boot_result *result)
 	p->version = result->version;
 }
 
+/* Stops the one for the other, behind the gate where there can be one. */
+static int relieve(struct proxy *p, const struct docker_container_spec *spec, const char *old,
+	int drain_ms, struct proxy_reboot_result *result, struct error *err)
+{
+	struct error why = {0};
+	int drain_s = (drain_ms + 999) / 1000;
+	int64_t begin = clock_mono_ms();
+	bool shut = gate_shut(p, spec->image, &spec->ports, drain_s + GATE_S, &why) == 0;
+	if (!shut) {
+		/* It does not listen any more from when it is told to stop. */
+		begin = clock_mono_ms();
+		result->refused = xstrdup(why.text);
+	}
+	if (docker_container_relieve(p->host->docker, old, drain_s, p->container, err) < 0) {
+		return -1;
+	}
+	int rc = wait_ready(p, err);
+	result->gap_ms = (int)(clock_mono_ms() - begin);
+	return rc;
+}
+
 /* Old one stopped and put aside; new one in its place; else the old one again. */
 static int replace(struct proxy *p, const struct docker_container_spec *spec, int drain_ms,
-	int *gap_ms, struct error *err)
+	struct proxy_reboot_result *result, struct error *err)
 {
 	struct docker *d = p->host->docker;
 	CLEANUP_FREE char *aside = xasprintf("%s-old", p->container);
 	struct error ignored = {0};
-	int64_t begin = 0;
 	if (write_files(p, err) < 0 || docker_container_remove(d, aside, true, true, err) < 0 ||
 		docker_container_rename(d, p->container, aside, err) < 0) {
 		return -1;
@@ -575,13 +596,7 @@ static int replace(struct proxy *p, const struct docker_container_spec *spec, in
 	/* Created beforehand, so that only a start lies between the two. */
 	int rc = docker_container_create(d, spec, NULL, err);
 	if (rc == 0) {
-		/* It does not listen any more from when it is told to stop. */
-		begin = clock_mono_ms();
-		rc = docker_container_relieve(d, aside, (drain_ms + 999) / 1000, p->container, err);
-	}
-	if (rc == 0) {
-		rc = wait_ready(p, err);
-		*gap_ms = (int)(clock_mono_ms() - begin);
+		rc = relieve(p, spec, aside, drain_ms, result, err);
 	}
 	if (rc < 0) {
 		if (docker_container_remove(d, p->container, true, true, &ignored) < 0 ||
@@ -593,11 +608,13 @@ static int replace(struct proxy *p, const struct docker_container_spec *spec, in
 	} else if (docker_container_remove(d, aside, true, true, &ignored) < 0) {
 		ui_debug(p->host->ui, p->host->name, "%s", ignored.text);
 	}
+	gate_open(p);
 	cancel_shield_end();
 	return rc;
 }
 
-static int reboot(struct proxy *p, struct seen *s, int drain_ms, int *gap_ms, struct error *err)
+static int reboot(struct proxy *p, struct seen *s, int drain_ms, struct proxy_reboot_result *result,
+	struct error *err)
 {
 	CLEANUP_DOCKER_SPEC struct docker_container_spec spec = {0};
 	if (look_docker(p, s, err) < 0 || look_files(p, s, err) < 0 ||
@@ -611,23 +628,25 @@ static int reboot(struct proxy *p, struct seen *s, int drain_ms, int *gap_ms, st
 		return -1;
 	}
 	int rc =
-		s->has_container ? replace(p, &spec, drain_ms, gap_ms, err) : create(p, &spec, err);
+		s->has_container ? replace(p, &spec, drain_ms, result, err) : create(p, &spec, err);
 	if (rc < 0 || learn_version(p, s, s->image.id, err) < 0) {
 		return -1;
 	}
 	return refine_main(p, s, text, err);
 }
 
-int proxy_reboot(
-	struct host *h, const struct proxy_config *pc, int drain_ms, int *gap_ms, struct error *err)
+int proxy_reboot(struct host *h, const struct proxy_config *pc, int drain_ms,
+	struct proxy_reboot_result *result, struct error *err)
 {
 	struct seen s = {0};
-	*gap_ms = 0;
+	memset(result, 0, sizeof(*result));
 	struct proxy *p = proxy_new(h, pc, "deploy", NULL, err);
-	int rc = p ? reboot(p, &s, drain_ms, gap_ms, err) : -1;
+	int rc = p ? reboot(p, &s, drain_ms, result, err) : -1;
 	seen_fini(&s);
 	proxy_close(p);
 	if (rc < 0) {
+		free(result->refused);
+		result->refused = NULL;
 		error_wrap(err, "reboot proxy");
 		return host_error(h, err);
 	}

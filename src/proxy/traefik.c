@@ -343,6 +343,7 @@ static const char *const traefik_store[] = {"acme.json", NULL};
 const struct proxy_driver proxy_traefik = {
 	.name = "traefik",
 	.store = traefik_store,
+	.listens_early = true,
 	.ext = "yml",
 	.main = "services/~/main.yml", /* read last: a default certificate of a service's wins */
 	.sites = "services/hosts",

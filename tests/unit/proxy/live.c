@@ -653,10 +653,11 @@ static void a_killed_proxy_comes_back_with_the_same_routes(struct live *l)
 static void a_reboot_replaces_the_container(struct live *l)
 {
 	char body[256];
-	int gap = 0;
+	struct proxy_reboot_result result;
 	strvec_push(&l->hosts, "www.shop.test");
-	OK(proxy_reboot(l->host, &l->config, 5000, &gap, &err));
-	print_message("# %s: reboot, %d ms without the port\n", l->image, gap);
+	OK(proxy_reboot(l->host, &l->config, 5000, &result, &err));
+	print_message("# %s: reboot, %d ms without the port\n", l->image, result.gap_ms);
+	assert_null(result.refused);
 	assert_int_equal(get(l, "shop.test", "/", body), 200);
 	boot(l, PROXY_UNCHANGED);
 }
