@@ -87,7 +87,7 @@ struct proxy_driver {
 	/* Below its data folder: certificates that it got by itself, and accounts. NULL: none. */
 	const char *const *store;
 	bool listens_early; /* before it has read its files */
-	bool slots; /* switches by live/, without a reload (slots.c) */
+	bool slots;         /* switches by live/, without a reload (slots.c) */
 	/* What lies in its folder before a container is made, besides the configuration.  May be
 	 * NULL. */
 	void (*render_files)(struct proxy_files *out);

@@ -60,8 +60,12 @@ static int reboot_one(struct deployment *d, struct target *t, void *ctx, struct 
 	if (proxy_reboot(t->host, &pc, d->config->proxy.drain_timeout_ms, &result, err) < 0) {
 		return -1;
 	}
-	ui_done(d->ui, t->host->name, "proxy rebooted; new connections %s for %d ms",
-		result.refused ? "were refused" : "waited", result.gap_ms);
+	if (result.gap_ms > 0) {
+		ui_done(d->ui, t->host->name, "proxy rebooted; new connections %s for %d ms",
+			result.refused ? "were refused" : "waited", result.gap_ms);
+	} else {
+		ui_done(d->ui, t->host->name, "proxy booted: there was none");
+	}
 	if (result.refused) {
 		ui_warn(d->ui, t->host->name, "the server cannot hold connections back: %s",
 			result.refused);

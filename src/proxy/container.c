@@ -33,9 +33,10 @@ static const char *const folders[] = {
 /* What is there. */
 struct seen {
 	struct docker_container container;
+	struct docker_container next; /* of a reboot: under way, or killed */
 	struct docker_image image;
 	struct docker_network network;
-	bool has_container, has_image, has_network;
+	bool has_container, has_next, has_image, has_network;
 	struct sftp_attrs home;
 	bool migrates;      /* the kernel has tcp_migrate_req */
 	char *main, *facts; /* texts, or NULL */
@@ -44,6 +45,7 @@ struct seen {
 static void seen_fini(struct seen *s)
 {
 	docker_container_fini(&s->container);
+	docker_container_fini(&s->next);
 	docker_image_fini(&s->image);
 	docker_network_fini(&s->network);
 	free(s->main);
@@ -56,18 +58,48 @@ static const char *image_of(const struct proxy *p)
 	return p->config.image && *p->config.image ? p->config.image : p->driver->default_image;
 }
 
+static char *name_next(const struct proxy *p)
+{
+	return xasprintf("%s-new", p->container);
+}
+
+/*
+ * A reboot was killed when the new one ran and had not got its name yet: it goes forward.  (One
+ * that was killed before that leaves the old one under its name, and a new one that does not run.)
+ */
+static int settle(struct proxy *p, struct seen *s, struct error *err)
+{
+	if (!s->has_next || !s->next.running || (s->has_container && s->container.running)) {
+		return 0;
+	}
+	if ((s->has_container && docker_container_remove(
+					 p->host->docker, s->container.id, true, true, err) < 0) ||
+		docker_container_rename(p->host->docker, s->next.id, p->container, err) < 0) {
+		return -1;
+	}
+	docker_container_fini(&s->container);
+	s->container = s->next;
+	memset(&s->next, 0, sizeof(s->next));
+	s->has_container = true;
+	s->has_next = false;
+	return 0;
+}
+
 static int look_docker(struct proxy *p, struct seen *s, struct error *err)
 {
+	CLEANUP_FREE char *next = name_next(p);
 	struct docker_lookup items[] = {
 		{.kind = DOCKER_LOOKUP_CONTAINER, .name = p->container, .out = &s->container},
+		{.kind = DOCKER_LOOKUP_CONTAINER, .name = next, .out = &s->next},
 		{.kind = DOCKER_LOOKUP_IMAGE, .name = image_of(p), .out = &s->image},
 		{.kind = DOCKER_LOOKUP_NETWORK, .name = p->config.network, .out = &s->network},
 	};
-	int rc = docker_lookup(p->host->docker, items, 3, err);
+	int rc = docker_lookup(p->host->docker, items, sizeof(items) / sizeof(*items), err);
 	s->has_container = items[0].found;
-	s->has_image = items[1].found;
-	s->has_network = items[2].found;
-	return rc;
+	s->has_next = items[1].found;
+	s->has_image = items[2].found;
+	s->has_network = items[3].found;
+	return rc < 0 ? -1 : settle(p, s, err);
 }
 
 static int look_files(struct proxy *p, struct seen *s, struct error *err)
@@ -560,55 +592,66 @@ void proxy_booted(struct proxy *p, const struct proxy_boot_result *result)
 	p->version = result->version;
 }
 
-/* Stops the one for the other, behind the gate where there can be one. */
-static int relieve(struct proxy *p, const struct docker_container_spec *spec, const char *old,
-	int drain_ms, struct proxy_reboot_result *result, struct error *err)
+/* Stops the one for the other, which has not got its name yet. */
+static int relieve(
+	struct proxy *p, const char *old, const char *next, int drain_s, struct error *err)
 {
-	struct error why = {0};
-	int drain_s = (drain_ms + 999) / 1000;
-	int64_t begin = clock_mono_ms();
-	bool shut = gate_shut(p, spec->image, &spec->ports, drain_s + GATE_S, &why) == 0;
-	if (!shut) {
-		/* It does not listen any more from when it is told to stop. */
-		begin = clock_mono_ms();
-		result->refused = xstrdup(why.text);
-	}
-	if (docker_container_relieve(p->host->docker, old, drain_s, p->container, err) < 0) {
+	char *name = p->container;
+	if (docker_container_relieve(p->host->docker, old, drain_s, next, err) < 0) {
 		return -1;
 	}
+	p->container = xstrdup(next);
 	int rc = wait_ready(p, err);
-	result->gap_ms = (int)(clock_mono_ms() - begin);
+	free(p->container);
+	p->container = name;
 	return rc;
 }
 
-/* Old one stopped and put aside; new one in its place; else the old one again. */
-static int replace(struct proxy *p, const struct docker_container_spec *spec, int drain_ms,
-	struct proxy_reboot_result *result, struct error *err)
+static void go_back(struct proxy *p, const char *old, const char *next, struct error *err)
 {
 	struct docker *d = p->host->docker;
-	CLEANUP_FREE char *aside = xasprintf("%s-old", p->container);
-	struct error ignored = {0};
-	if (write_files(p, err) < 0 || docker_container_remove(d, aside, true, true, err) < 0 ||
-		docker_container_rename(d, p->container, aside, err) < 0) {
+	struct error why = {0};
+	if (docker_container_remove(d, next, true, true, &why) < 0 ||
+		docker_container_start(d, old, &why) < 0 || wait_ready(p, &why) < 0) {
+		error_detail(err, why.text, strlen(why.text));
+	}
+	error_wrap(err, "the old proxy was started again");
+}
+
+/* Old one stopped and new one started behind the gate, then removed and renamed; else the old one
+ * again.  By their IDs: names change hands here. */
+static int replace(struct proxy *p, const char *old, struct docker_container_spec *spec,
+	int drain_ms, struct proxy_reboot_result *result, struct error *err)
+{
+	struct docker *d = p->host->docker;
+	CLEANUP_FREE char *next = NULL;
+	struct error why = {0};
+	int drain_s = (drain_ms + 999) / 1000;
+	free(spec->name);
+	spec->name = name_next(p);
+	/* Created beforehand, so that only a start lies between the two. */
+	if (write_files(p, err) < 0 ||
+		docker_container_remove(d, spec->name, true, true, err) < 0 ||
+		docker_container_create(d, spec, &next, err) < 0) {
 		return -1;
 	}
 	cancel_shield_begin();
-	/* Created beforehand, so that only a start lies between the two. */
-	int rc = docker_container_create(d, spec, NULL, err);
-	if (rc == 0) {
-		rc = relieve(p, spec, aside, drain_ms, result, err);
+	int gate = gate_shut(p, spec->image, &spec->ports, drain_s + GATE_S, &why);
+	if (gate < 0) {
+		result->refused = xstrdup(why.text);
 	}
+	int64_t begin = clock_mono_ms();
+	int rc = relieve(p, old, next, drain_s, err);
+	result->gap_ms = (int)(clock_mono_ms() - begin);
 	if (rc < 0) {
-		if (docker_container_remove(d, p->container, true, true, &ignored) < 0 ||
-			docker_container_rename(d, aside, p->container, &ignored) < 0 ||
-			docker_container_start(d, p->container, &ignored) < 0) {
-			error_detail(err, ignored.text, strlen(ignored.text));
-		}
-		error_wrap(err, "the old proxy was started again");
-	} else if (docker_container_remove(d, aside, true, true, &ignored) < 0) {
-		ui_debug(p->host->ui, p->host->name, "%s", ignored.text);
+		go_back(p, old, next, err);
 	}
-	gate_open(p);
+	gate_open(p, gate);
+	if (rc == 0) {
+		rc = docker_container_remove(d, old, true, true, err) < 0
+			     ? -1
+			     : docker_container_rename(d, next, p->container, err);
+	}
 	cancel_shield_end();
 	return rc;
 }
@@ -627,8 +670,8 @@ static int reboot(struct proxy *p, struct seen *s, int drain_ms, struct proxy_re
 	if (!str_eq(text, s->main) && write_main(p, text, err) < 0) {
 		return -1;
 	}
-	int rc =
-		s->has_container ? replace(p, &spec, drain_ms, result, err) : create(p, &spec, err);
+	int rc = s->has_container ? replace(p, s->container.id, &spec, drain_ms, result, err)
+				  : create(p, &spec, err);
 	if (rc < 0 || learn_version(p, s, s->image.id, err) < 0) {
 		return -1;
 	}
@@ -665,8 +708,12 @@ int proxy_remove(struct host *h, const char *driver, bool data, struct error *er
 		*err = (struct error){0};
 		rc = 0;
 	}
-	if (rc == 0) {
-		rc = docker_container_remove(h->docker, p->container, true, true, err);
+	/* With what a reboot left that was killed. */
+	CLEANUP_FREE char *next = name_next(p);
+	if (rc == 0 && (docker_container_remove(h->docker, p->container, true, true, err) < 0 ||
+			       docker_container_remove(h->docker, next, true, true, err) < 0 ||
+			       gate_remove(p, err) < 0)) {
+		rc = -1;
 	}
 	if (rc == 0 && data) {
 		struct sftp_batch *b = sftp_batch_new(h->sftp);

@@ -2,18 +2,22 @@
 #include "gate.h"
 
 #include "docker/container.h"
+#include "util/clock.h"
 
 #include <arpa/inet.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
+#include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TABLE_OWNER 2    /* NFT_TABLE_F_OWNER, in headers since Linux 5.12 */
 #define PRIORITY    -400 /* before connection tracking, and so before Docker's translation */
 #define RULES_MAX   ((size_t)64 << 10)
 #define FOLDER      "/gate"
+#define WORDS_MS    15000
 
 /* -- The rules, as netlink messages (linux/netfilter/nf_tables.h) -- */
 
@@ -264,6 +268,11 @@ int gate_rules(
 
 /* -- The gatekeeper -- */
 
+static char *gate_name(const struct proxy *p)
+{
+	return xasprintf("%s-gate", p->container);
+}
+
 static const char *own_architecture(void)
 {
 #if defined(__x86_64__)
@@ -295,7 +304,7 @@ static int can_shut(const struct proxy *p, const struct docker_ports *ports, str
 static int bring(struct proxy *p, const struct docker_ports *ports, struct error *err)
 {
 	CLEANUP_STR struct str rules = STR_INIT(RULES_MAX);
-	CLEANUP_FREE char *table = xasprintf("%s-gate", p->container);
+	CLEANUP_FREE char *table = gate_name(p);
 	CLEANUP_FREE char *folder = proxy_path(p, "gate");
 	CLEANUP_FREE char *program = proxy_path(p, "gate/gatekeeper");
 	CLEANUP_FREE char *file = proxy_path(p, "gate/rules");
@@ -315,7 +324,7 @@ static int bring(struct proxy *p, const struct docker_ports *ports, struct error
 static void describe(
 	const struct proxy *p, const char *image, int limit_s, struct docker_container_spec *spec)
 {
-	spec->name = xasprintf("%s-gate", p->container);
+	spec->name = gate_name(p);
 	spec->image = xstrdup(image);
 	spec->network = xstrdup("host");
 	spec->user = xstrdup("0:0");
@@ -329,7 +338,7 @@ static void describe(
 	strvec_push(&spec->cap_drop, "ALL");
 	strvec_push(&spec->cap_add, "NET_ADMIN");
 	strvec_push(&spec->security_opt, "no-new-privileges");
-	spec->log_driver = xstrdup("json-file");
+	spec->attach = spec->open_stdin = true;
 }
 
 static int first_words(void *ctx, enum frames_stream stream, const void *data, size_t len)
@@ -340,43 +349,91 @@ static int first_words(void *ctx, enum frames_stream stream, const void *data, s
 	return strchr(str_c(words), '\n') ? 1 : 0;
 }
 
+/* The first line that it says; ends with its output, too. */
+static int read_words(int fd, struct str *words, struct error *err)
+{
+	struct frames frames;
+	char bytes[256];
+	int64_t until = clock_mono_ms() + WORDS_MS;
+	frames_init(&frames, false);
+	for (;;) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int64_t left = until - clock_mono_ms();
+		if (left <= 0 || poll(&p, 1, (int)left) <= 0) {
+			return error_set(err, ERROR_REMOTE, "the gatekeeper says nothing");
+		}
+		ssize_t n = read(fd, bytes, sizeof(bytes));
+		if (n <= 0 || frames_feed(&frames, bytes, (size_t)n, first_words, words) != 0) {
+			return 0;
+		}
+	}
+}
+
+static int start_keeper(
+	struct proxy *p, const struct docker_container_spec *spec, struct error *err)
+{
+	struct docker *d = p->host->docker;
+	CLEANUP_STR struct str words = STR_INIT(STR_MAX_LINE);
+	int fd = docker_container_remove(d, spec->name, true, true, err) < 0 ||
+				 docker_container_create(d, spec, NULL, err) < 0
+			 ? -1
+			 : docker_container_attach(d, spec->name, true, false, err);
+	if (fd >= 0 && docker_container_start(d, spec->name, err) == 0 &&
+		read_words(fd, &words, err) == 0) {
+		if (str_eq(str_c(&words), "shut\n")) {
+			return fd;
+		}
+		error_set(err, ERROR_REMOTE, "%.*s", (int)strcspn(str_c(&words), "\n"),
+			words.len ? str_c(&words) : "the gatekeeper does not run");
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	return -1;
+}
+
+int gate_remove(struct proxy *p, struct error *err)
+{
+	CLEANUP_FREE char *name = gate_name(p);
+	CLEANUP_FREE char *folder = proxy_path(p, "gate");
+	if (docker_container_remove(p->host->docker, name, true, true, err) < 0) {
+		return -1;
+	}
+	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
+	sftp_rmtree(b, folder, 100);
+	int rc = sftp_run(b, PROXY_TIMEOUT_MS, err);
+	sftp_batch_free(b);
+	return rc;
+}
+
+/* It stays open, or opens, all the same. */
+static void remove_keeper(struct proxy *p)
+{
+	struct error ignored = {0};
+	if (gate_remove(p, &ignored) < 0) {
+		ui_debug(p->host->ui, p->host->name, "%s", ignored.text);
+	}
+}
+
 int gate_shut(struct proxy *p, const char *image, const struct docker_ports *ports, int limit_s,
 	struct error *err)
 {
 	CLEANUP_DOCKER_SPEC struct docker_container_spec spec = {0};
-	struct docker *d = p->host->docker;
-	struct docker_logs_request follow = {.follow = true};
-	CLEANUP_STR struct str words = STR_INIT(STR_MAX_LINE);
+	if (can_shut(p, ports, err) < 0) {
+		return -1;
+	}
 	describe(p, image, limit_s, &spec);
-	int rc = can_shut(p, ports, err) < 0 || bring(p, ports, err) < 0 ||
-				 docker_container_remove(d, spec.name, true, true, err) < 0 ||
-				 docker_container_run(d, &spec, NULL, NULL, err) < 0 ||
-				 docker_container_logs(
-					 d, spec.name, &follow, first_words, &words, err) < 0
-			 ? -1
-			 : 0;
-	if (rc == 0 && !str_eq(str_c(&words), "shut\n")) {
-		rc = error_set(err, ERROR_REMOTE, "%.*s", (int)strcspn(str_c(&words), "\n"),
-			words.len ? str_c(&words) : "the gatekeeper does not run");
+	int fd = bring(p, ports, err) < 0 ? -1 : start_keeper(p, &spec, err);
+	if (fd < 0) {
+		remove_keeper(p);
 	}
-	if (rc < 0) {
-		gate_open(p);
-	}
-	return rc;
+	return fd;
 }
 
-void gate_open(struct proxy *p)
+void gate_open(struct proxy *p, int gate)
 {
-	struct error ignored = {0};
-	CLEANUP_FREE char *name = xasprintf("%s-gate", p->container);
-	CLEANUP_FREE char *folder = proxy_path(p, "gate");
-	if (docker_container_remove(p->host->docker, name, true, true, &ignored) < 0) {
-		ui_debug(p->host->ui, p->host->name, "%s", ignored.text);
+	if (gate >= 0) {
+		close(gate);
+		remove_keeper(p);
 	}
-	struct sftp_batch *b = sftp_batch_new(p->host->sftp);
-	sftp_rmtree(b, folder, 100);
-	if (sftp_run(b, PROXY_TIMEOUT_MS, &ignored) < 0) {
-		ui_debug(p->host->ui, p->host->name, "%s", ignored.text);
-	}
-	sftp_batch_free(b);
 }

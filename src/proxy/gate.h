@@ -8,22 +8,25 @@
  * somebody listens.  Connections that stand are not touched.
  *
  * The rules are in an nf_tables table that belongs to a socket (NFT_TABLE_F_OWNER, Linux 5.12) of
- * the gatekeeper, a program of 1 kB in a container on the server's network: the kernel removes the
- * table with the socket.  So nothing can leave the gate shut: not a tool that is killed, not a
- * Docker that is (the gatekeeper ends by itself), not a gatekeeper that is.
+ * the gatekeeper, a program of 1 kB in a container on the server's network, which ends with its
+ * standard input: the tool holds that, and the kernel removes the table with the socket.  So
+ * nothing can leave the gate shut: not a tool that is killed, not a Docker that is, not the
+ * gatekeeper itself; and where the network is cut, it ends by the clock.
  */
 #pragma once
 
 #include "internal.h"
 
 /*
- * Shuts it for at most limit_s seconds; `image` is any that is on the server.  Fails where that
- * cannot be done (*err says why: an old kernel, Docker without root, another processor): then
- * nothing has changed.
+ * Shuts it until gate_open(), for at most limit_s seconds; `image` is any that is on the server.
+ * Returns a descriptor that holds it, or -1 where it cannot be shut (*err says why: an old kernel,
+ * Docker without root, another processor): then nothing has changed.
  */
-ERROR_CHECKED int gate_shut(struct proxy *p, const char *image, const struct docker_ports *ports,
-	int limit_s, struct error *err);
-void gate_open(struct proxy *p); /* also when it is not shut */
+int gate_shut(struct proxy *p, const char *image, const struct docker_ports *ports, int limit_s,
+	struct error *err);
+void gate_open(struct proxy *p, int gate); /* -1 is fine */
+/* What a tool may have left that was killed: it is open, but its container and files are there. */
+ERROR_CHECKED int gate_remove(struct proxy *p, struct error *err);
 
 /* Appends the netlink messages that make the table; the last one asks for an answer. Pure. Fails
  * for what is no address. */

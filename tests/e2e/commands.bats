@@ -535,6 +535,42 @@ json_version() {
 	assert_serves "version 1" "http://$H1_IP/" "$V"
 }
 
+# proxies STATE PATTERN: there is such a container of a proxy's on h1.
+proxies() {
+	docker_on h1 ps -a --format '{{.State}} {{.Names}}' | grep -qE "^($1) deploy-proxy-caddy$2\$"
+}
+
+# The last moment is short, and may be over.
+proxies_or_ended() { proxies "$@" || ! kill -0 "$DEPLOY_PID" 2>/dev/null; }
+
+@test "a reboot of the proxy that is killed leaves nothing shut, and pushes go on" {
+	local moment slow version=1
+	app h1
+	deploy_ok push
+	for moment in "created -new" "running -gate" "running -new"; do
+		# The old one ends when this is answered.
+		curl -s -o /dev/null -H "Host: $V" "http://$H1_IP/slow?ms=2000" &
+		slow=$!
+		sleep 0.1
+		deploy_start proxy reboot
+		eventually 20 proxies_or_ended "${moment% *}" "${moment#* }"
+		deploy_signal -9 || true
+		deploy_wait
+		wait $slow || true
+		eventually 20 refute proxies running -gate
+		version=$((version + 1))
+		app_commit "Version $version" version.txt="version $version"
+		# One push may come while the old one is still ending, and say that it is gone.
+		deploy_run push
+		[[ $DEPLOY_STATUS == 0 ]] || deploy_ok push
+		assert_serves "version $version" "http://$H1_IP/" "$V"
+	done
+	deploy_ok proxy reboot
+	assert_serves "version $version" "http://$H1_IP/" "$V"
+	assert_containers h1 '^deploy-proxy-' 1 running
+	assert_containers h1 '^deploy-proxy-' 1
+}
+
 @test "proxy reboot takes one server after the other" {
 	local h1_done h2_begun
 	app h1 h2

@@ -1,30 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The program that keeps the gate (../gate.c) on a server.  It sends the rules to the kernel,
- * writes "shut", and stays: the kernel takes the rules away when it ends, however it ends.
+ * writes "shut", and stays until its standard input ends: the kernel takes the rules away when it
+ * does.
  *
  * It runs in a container of the proxy's own image, of which nothing is used, and on whatever the
  * server has for a C library: so without one, some 100 lines that are linked to nothing.
  *
  *   gatekeeper FILE SECONDS     FILE: netlink messages, of which the last one is answered
  *
- * Ends with 0 after SECONDS, with 1 and a line on standard output when the kernel refuses.
+ * Ends with 0 after SECONDS at most, with 1 and a line on standard output when the kernel refuses.
  */
+#include <asm/poll.h>
 #include <asm/unistd.h>
 #include <linux/netlink.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { AT_CWD = -100, READ_ONLY = 0, NETLINK_FAMILY = 16, RAW = 3 };
-#define REASON_MS 2000 /* that the reason can be read in the container's log */
+#define REASON_S 1 /* that the reason can be read */
 
 #if defined(__x86_64__)
+/* A fourth argument is 0. */
 static long call(long number, long a, long b, long c)
 {
+	register long fourth __asm__("r10") = 0;
 	long result;
 	__asm__ volatile("syscall"
 			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth)
 			 : "rcx", "r11", "memory");
 	return result;
 }
@@ -38,7 +42,8 @@ static long call(long number, long a, long b, long c)
 	register long x0 __asm__("x0") = a;
 	register long x1 __asm__("x1") = b;
 	register long x2 __asm__("x2") = c;
-	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+	register long x3 __asm__("x3") = 0;
+	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
 	return x0;
 }
 
@@ -54,10 +59,12 @@ static void say(const char *text)
 	call(__NR_write, 1, (long)text, (long)len);
 }
 
-static void pause_for(long seconds)
+/* Until there is something at standard input (n = 1), or not at all (0). */
+static void wait_for(long n, long seconds)
 {
+	struct pollfd input = {.fd = 0, .events = POLLIN};
 	const long time[2] = {seconds, 0};
-	call(__NR_nanosleep, (long)time, 0, 0);
+	call(__NR_ppoll, (long)&input, n, (long)time);
 }
 
 static _Noreturn void refuse(const char *what, long error)
@@ -71,7 +78,7 @@ static _Noreturn void refuse(const char *what, long error)
 	say(": error ");
 	say(number + at);
 	say("\n");
-	pause_for(REASON_MS / 1000);
+	wait_for(0, REASON_S);
 	for (;;) {
 		call(__NR_exit_group, 1, 0, 0);
 	}
@@ -120,7 +127,7 @@ __attribute__((used)) _Noreturn void gatekeeper(const long *stack)
 	if (stack[0] == 3) {
 		shut(argv[1]);
 		say("shut\n");
-		pause_for(number_of(argv[2]));
+		wait_for(1, number_of(argv[2]));
 	}
 	for (;;) {
 		call(__NR_exit_group, stack[0] == 3 ? 0 : 1, 0, 0);

@@ -111,21 +111,27 @@ static int assert_waits(const char *ip, int port)
 	return fd;
 }
 
+static int held = -1; /* what the gatekeeper's input hangs on */
+
 /* Its process, and in *words what it says first. */
 static pid_t keep(const char *seconds, char words[128])
 {
 	char program[64], rules[64];
-	int out[2];
+	int out[2], in[2];
 	path_of("gatekeeper", program);
 	path_of("rules", rules);
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
 	pid_t pid = fork();
 	if (pid == 0) {
+		dup2(in[0], STDIN_FILENO);
 		dup2(out[1], STDOUT_FILENO);
 		execl(program, program, rules, seconds, (char *)NULL);
 		_exit(127);
 	}
 	close(out[1]);
+	close(in[0]);
+	held = in[1];
 	size_t len = 0;
 	for (ssize_t n; (n = read(out[0], words + len, 127 - len)) > 0;) {
 		len += (size_t)n;
@@ -159,6 +165,7 @@ static void end(pid_t pid)
 {
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(held);
 }
 
 #define PORTS(...)                                                                                 \
@@ -216,7 +223,23 @@ static void only_the_addresses_that_are_published(void **state)
 	assert_passes("127.0.0.2", HTTP);
 }
 
-static void it_opens_by_itself(void **state)
+static void it_opens_when_nobody_holds_it(void **state)
+{
+	(void)state;
+	if (!isolated) {
+		skip();
+	}
+	int status = -1;
+	pid_t keeper = shut(PORTS({.host_port = HTTP}), "60");
+	int waits = assert_waits("127.0.0.1", HTTP);
+	close(held);
+	assert_int_equal(waitpid(keeper, &status, 0), keeper);
+	assert_int_equal(status, 0);
+	assert_true(connected(waits, SENT_MS));
+	close(waits);
+}
+
+static void it_opens_by_the_clock(void **state)
 {
 	(void)state;
 	if (!isolated) {
@@ -229,6 +252,7 @@ static void it_opens_by_itself(void **state)
 	assert_int_equal(status, 0);
 	assert_true(connected(waits, SENT_MS));
 	close(waits);
+	close(held);
 }
 
 /* Two at once are two owners of one table: the second one says so, and the first one keeps it. */
@@ -241,8 +265,11 @@ static void what_the_kernel_refuses_is_said(void **state)
 	char words[128];
 	int status = 0;
 	pid_t keeper = shut(PORTS({.host_port = HTTP}), "60");
+	int first = held;
 	pid_t second = keep("60", words);
 	assert_int_equal(waitpid(second, &status, 0), second);
+	close(held);
+	held = first;
 	assert_int_equal(WEXITSTATUS(status), 1);
 	assert_string_equal(words, "the kernel refuses the packet filter: error 1\n");
 	close(assert_waits("127.0.0.1", HTTP));
@@ -306,7 +333,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_new_waits_until_it_opens),
 		cmocka_unit_test(only_the_addresses_that_are_published),
-		cmocka_unit_test(it_opens_by_itself),
+		cmocka_unit_test(it_opens_when_nobody_holds_it),
+		cmocka_unit_test(it_opens_by_the_clock),
 		cmocka_unit_test(what_the_kernel_refuses_is_said),
 		cmocka_unit_test(an_address_that_is_none_is_refused),
 	};
