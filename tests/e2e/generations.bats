@@ -38,6 +38,7 @@ core() {
 	DEPLOY_TRANSFER=$other deploy_push "$other" 3
 	unhealthy_push
 	rolls_back
+	another_proxy
 	load_stop
 	assert_no_failures
 	logs_exec_and_status
@@ -112,6 +113,12 @@ rolls_back() {
 	deploy_ok rollback
 	assert_serves "version 2" "http://$H1_IP/" "$VHOST"
 	deploy_ok rollback
+	assert_serves "version 1" "http://$H1_IP/" "$VHOST"
+}
+
+another_proxy() {
+	deploy_ok proxy reboot
+	assert_stderr 'proxy rebooted; new connections waited'
 	assert_serves "version 1" "http://$H1_IP/" "$VHOST"
 }
 
