@@ -187,6 +187,38 @@ void cut_note(struct cut_file *f, const struct node *key, const char *text)
 
 /* -- Writing -- */
 
+/* Length of what ends a line for a YAML parser (1.1, 5.4), or is refused by it (5.1); 0: neither.
+ */
+static size_t no_comment(const char *p, size_t left)
+{
+	unsigned char c = (unsigned char)*p;
+	unsigned char next = left > 1 ? (unsigned char)p[1] : 0;
+	if ((c < ' ' && c != '\t') || c == 0x7f) {
+		return 1;
+	}
+	if (c == 0xc2 && next >= 0x80 && next < 0xa0) { /* U+0080 to U+009F, with NEL */
+		return 2;
+	}
+	bool rest = left > 2;
+	return rest && (memcmp(p, "\xe2\x80\xa8", 3) == 0 || memcmp(p, "\xe2\x80\xa9", 3) == 0 ||
+			       memcmp(p, "\xef\xbb\xbf", 3) == 0 ||
+			       memcmp(p, "\xef\xbf\xbe", 3) == 0 ||
+			       memcmp(p, "\xef\xbf\xbf", 3) == 0)
+		       ? 3
+		       : 0;
+}
+
+/* A name may hold anything, and a comment must not end before its line does. */
+static void add_line(struct str *out, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len;) {
+		size_t n = no_comment(text + i, len - i);
+		str_addc(out, n > 0 ? ' ' : text[i]);
+		i += n > 0 ? n : 1;
+	}
+	str_addc(out, '\n');
+}
+
 void import_add_comment(struct str *out, int indent, const char *text)
 {
 	size_t width = indent < WIDTH / 2 ? (size_t)(WIDTH - indent) : WIDTH / 2;
@@ -197,7 +229,8 @@ void import_add_comment(struct str *out, int indent, const char *text)
 			n--;
 		}
 		n = n > 0 ? n : strcspn(p, " ");
-		str_addf(out, "%*s# %.*s\n", indent, "", (int)n, p);
+		str_addf(out, "%*s# ", indent, "");
+		add_line(out, p, n);
 		p += n + (p[n] == ' ');
 	}
 }
@@ -209,8 +242,8 @@ static void write_commented(const char *line, size_t len, int column, struct str
 	while (blanks < len && blanks < (size_t)column && is_blank(line[blanks])) {
 		blanks++;
 	}
-	str_addf(out, "%*s#%s%.*s\n", column, "", blanks < len ? " " : "", (int)(len - blanks),
-		line + blanks);
+	str_addf(out, "%*s#%s", column, "", blanks < len ? " " : "");
+	add_line(out, line + blanks, len - blanks);
 }
 
 static const struct cut *cut_at(const struct cut_file *f, size_t at)
