@@ -279,9 +279,9 @@ answer_of_h1_is() { assert_serves "version $1" "http://$H1_IP/" "$VHOST"; }
 	deploy_ok plan
 	assert_stdout "^the canary .batch 1 of 2.: switch"
 	assert_stdout "^the rest .batch 2 of 2.: switch"
-	TRAFFIC_HOSTS="$H1_IP $H2_IP" traffic_start "version 1" "version 2"
+	TRAFFIC_RATE=80 TRAFFIC_HOSTS="$H1_IP $H2_IP" traffic_start "version 1" "version 2"
 	deploy_start push
-	deploy_await "the rest comes in 4 s"
+	deploy_await "watching 1 container for"
 	assert_stderr "the canary .batch 1 of 2.: h1 .replica 1 of 2.$"
 	eventually 3 answer_of_h1_is 1
 	eventually 3 answer_of_h1_is 2
@@ -290,6 +290,7 @@ answer_of_h1_is() { assert_serves "version $1" "http://$H1_IP/" "$VHOST"; }
 	deploy_wait
 	traffic_stop
 	assert_equal "$DEPLOY_STATUS" 0 "status"
+	assert_stderr "the rest comes in 4 s"
 	assert_stderr "the rest .batch 2 of 2.: h1 .replica 2 of 2., h2$"
 	assert_stdout "^0 of [0-9]+ requests failed"
 	for h in "$H1_IP" "$H2_IP"; do
@@ -308,7 +309,7 @@ all_containers() { for h in h1 h2 h3; do docker_on "$h" ps -aq --no-trunc --filt
 	canary
 	well 2
 	before=$(all_containers)
-	traffic_start "version 1" "version 2" "version 3"
+	TRAFFIC_RATE=80 traffic_start "version 1" "version 2" "version 3"
 	deploy_start push
 	deploy_await "watching 1 container for"
 	assert_serve 2 1 1
