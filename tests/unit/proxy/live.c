@@ -660,6 +660,14 @@ static void a_reboot_replaces_the_container(struct live *l)
 	assert_null(result.refused);
 	assert_int_equal(get(l, "shop.test", "/", body), 200);
 	boot(l, PROXY_UNCHANGED);
+	/* A server that cannot hold connections back is told of, and its proxy rebooted too. */
+	char other[] = "riscv64", *own = l->host->info.architecture;
+	l->host->info.architecture = other;
+	OK(proxy_reboot(l->host, &l->config, 5000, &result, &err));
+	l->host->info.architecture = own;
+	assert_string_equal(result.refused, "its processor (riscv64) is another one than here");
+	free(result.refused);
+	assert_int_equal(get(l, "shop.test", "/", body), 200);
 }
 
 static void all_of(const char *driver, const char *image)
