@@ -14,9 +14,11 @@
 # - power and network before anything of ours is on the host: silence is all there is to see;
 # - silence and sshd in prune: it follows retire on the same connection, and both of them only
 #   report that they could not be done.
-# Left out, for falling short: power and dockerd in boot. When Docker 20.10 dies in the moment in which
-# it starts the proxy's container, it may come back with the ports mapped for a container that does
-# not run, and gives them to no other until it is restarted: nothing of its API takes them back.
+# In boot it is the proxy that is missing; where Docker itself dies, an accessory. A daemon that is
+# killed while it starts a container with ports may come back with the ports mapped for nobody, and
+# gives them to no other: nothing of its API takes them back, a second start does, and the push says so.
+# Measured, in 14 kills at 20 to 345 ms of a start: 10 times by Docker 20.10, 11 by 26.1, never by 28.5
+# (but of two proxies that 28.5 was starting when it was killed one reached no container afterwards).
 # A cut of 20 s: faults_cut.bats.
 
 setup_file() {
@@ -60,6 +62,8 @@ teardown() { faults_teardown; }
 @test "boot: kill -9 of the tool" { fault_case boot kill; }
 @test "boot: Ctrl-C" { fault_case boot ctrl_c; }
 @test "boot: a host's network is cut" { fault_case boot cut; }
+@test "boot: a host's power is cut" { fault_case boot power; }
+@test "boot: a host's dockerd is killed" { fault_case boot dockerd; }
 @test "boot: a host's sshd is killed" { fault_case boot sshd; }
 
 @test "release: kill -9 of the tool" { fault_case release kill; }

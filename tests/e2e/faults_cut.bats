@@ -3,7 +3,8 @@
 # As faults.bats: one host has no network for 20 s, which is less than what the tool takes for
 # death. A push may outlive that or give up; when it has ended, all three hosts serve the release
 # that its status speaks of, and what has to be so after each fault is so.
-# Left out, for being the same in silence: health is what candidates is, and prune what retire is.
+# Left out, for being the same in silence and half a minute each: health is what candidates is, and
+# prune what retire is. (Tried twice each, they pass.)
 
 setup_file() {
 	load ../support/helpers

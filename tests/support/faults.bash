@@ -194,7 +194,18 @@ stand_transfer() {
 	deploy_await "h3 .*image there"
 }
 
+# What is missing on the victim is its proxy; where Docker itself dies, an accessory (faults.bats).
+boots_accessory() { [[ $PHASE:$FAULT == boot:@(power|dockerd) ]]; }
+
 stand_boot() {
+	if boots_accessory; then
+		manifest_add 'accessories:' "  side: {image: 'app-base:1', host: $VICTIM}"
+		push_to_gate pre-deploy
+		gate_open pre-deploy
+		deploy_await "$VICTIM .*booting accessory side"
+		hold dockerd "$VICTIM"
+		return
+	fi
 	docker_on "$VICTIM" rm -f deploy-proxy-caddy >/dev/null
 	push_to_gate pre-deploy
 	gate_open pre-deploy
@@ -315,12 +326,13 @@ host_mended() {
 }
 
 # Do users of the victim get their answers all the while?
-# - boot: its proxy is what the push has to boot;
+# - boot: its proxy is what most pushes have to boot;
 # - dockerd from the switch on: Docker's name server dies with it, so that the proxy of that host connects
 #   to no container any more, neither to the new ones nor, once its connections of before have
 #   ended, to the old ones. In the other phases its connections live on.
 victim_serves() {
-	! fault_takes_host "$FAULT" && [[ $PHASE != boot && $PHASE:$FAULT != @(switch|record|drain|retire):dockerd ]]
+	! fault_takes_host "$FAULT" && { [[ $PHASE != boot ]] || boots_accessory; } &&
+		[[ $PHASE:$FAULT != @(switch|record|drain|retire):dockerd ]]
 }
 
 # What lies beside the lock may be another's who is taking it just now, up to some minutes.
@@ -547,13 +559,18 @@ victim_traffic_stop() {
 }
 
 next_push_succeeds() {
-	cp "$FAULTS_DIR/deploy.yml" "$FAULTS_DIR/Dockerfile" "$APP/"
+	boots_accessory || cp "$FAULTS_DIR/deploy.yml" "$FAULTS_DIR/Dockerfile" "$APP/"
 	faults_next_version release-sleep- start-delay-ms- blob-
 	deploy_ok push -v
 	local h
 	for h in h1 h2 h3; do
 		assert_equal "$(served_by "$h")" new "what $h serves"
 	done
+	if boots_accessory; then
+		assert_containers "$VICTIM" "^$SERVICE-side\$" 1 running
+		deploy_ok -y accessory remove --data side
+		cp "$FAULTS_DIR/deploy.yml" "$APP/"
+	fi
 }
 
 fault_case() { # PHASE FAULT
