@@ -121,6 +121,7 @@ static int queue_files(
 		return -1;
 	}
 	CLEANUP_FREE char *history_path = names_state_path(d->config, "releases.jsonl");
+	CLEANUP_FREE char *audit_path = names_state_path(d->config, "audit.jsonl");
 	CLEANUP_FREE char *key_path = names_state_path(d->config, "key");
 	CLEANUP_FREE char *lock_path = names_state_path(d->config, "lock");
 	CLEANUP_FREE char *cron_path = names_state_path(d->config, "cron-run");
@@ -130,6 +131,7 @@ static int queue_files(
 	look->history = sftp_read(look->batch, history_path, HISTORY_MAX_BYTES);
 	look->key = sftp_read(look->batch, key_path, KEY_MAX);
 	sftp_hold(look->batch, history_path); /* for what this command may have to record */
+	sftp_hold(look->batch, audit_path);
 	look->lock = sftp_stat(look->batch, lock_path);
 	look->cron = sftp_stat(look->batch, cron_path);
 	look->backups = sftp_stat(look->batch, backups_path);

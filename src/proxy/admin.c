@@ -11,22 +11,44 @@ char *proxy_path(const struct proxy *p, const char *relative)
 	return xasprintf("%s/%s", p->root, relative);
 }
 
+static struct ssh_pending *take_prepared(struct proxy *p, const char *socket)
+{
+	for (size_t i = 0; i < PROXY_PREPARED; i++) {
+		struct ssh_pending *pending = p->prepared[i].pending;
+		if (pending && str_eq(p->prepared[i].socket, socket)) {
+			p->prepared[i].pending = NULL;
+			return pending;
+		}
+	}
+	return NULL;
+}
+
 void proxy_prepare(struct proxy *p, const char *socket)
 {
-	if (p->pending || !p->host->ssh) {
+	size_t free_at = PROXY_PREPARED;
+	for (size_t i = PROXY_PREPARED; i-- > 0;) {
+		if (!p->prepared[i].pending) {
+			free_at = i;
+		} else if (str_eq(p->prepared[i].socket, socket)) {
+			return;
+		}
+	}
+	if (free_at == PROXY_PREPARED || !p->host->ssh) {
 		return;
 	}
 	CLEANUP_FREE char *relative = xasprintf("run/%s", socket);
 	CLEANUP_FREE char *path = proxy_path(p, relative);
-	p->pending = ssh_open_unix_start(p->host->ssh, path);
-	p->pending_socket = socket;
+	p->prepared[free_at].pending = ssh_open_unix_start(p->host->ssh, path);
+	p->prepared[free_at].socket = socket;
 }
 
 void proxy_unprepare(struct proxy *p)
 {
-	if (p->pending) {
-		ssh_pending_cancel(p->pending);
-		p->pending = NULL;
+	for (size_t i = 0; i < PROXY_PREPARED; i++) {
+		if (p->prepared[i].pending) {
+			ssh_pending_cancel(p->prepared[i].pending);
+			p->prepared[i].pending = NULL;
+		}
 	}
 }
 
@@ -35,10 +57,9 @@ static int dial(struct proxy *p, const char *socket, bool *prepared, struct erro
 {
 	CLEANUP_FREE char *relative = xasprintf("run/%s", socket);
 	CLEANUP_FREE char *path = proxy_path(p, relative);
-	if (p->pending && str_eq(p->pending_socket, socket)) {
+	struct ssh_pending *pending = take_prepared(p, socket);
+	if (pending) {
 		struct error ignored = {0};
-		struct ssh_pending *pending = p->pending;
-		p->pending = NULL;
 		int fd = ssh_pending_wait(pending, &ignored);
 		if (fd >= 0) {
 			*prepared = true;

@@ -32,6 +32,8 @@ struct proxy_slot_reads {
 	const struct sftp_op *marker, *sets[2], *away, *message;
 };
 
+#define PROXY_PREPARED 2 /* connections for a switch: to verify it, and to drain */
+
 struct proxy {
 	struct host *host;
 	struct proxy_config config;
@@ -52,8 +54,10 @@ struct proxy {
 	struct proxy_turn undo_turn;
 	bool undo_refilled; /* the slot of undo_turn holds something else by now */
 	char *filled; /* what lies in the slot that is not live; NULL: nothing that we know of */
-	struct ssh_pending *pending;
-	const char *pending_socket;
+	struct {      /* connections that were begun beforehand, each to another socket */
+		struct ssh_pending *pending; /* NULL: none */
+		const char *socket;
+	} prepared[PROXY_PREPARED];
 	/* nginx: the master and its workers before the reload, as the host sees them. */
 	int master;
 	struct proxy_pids workers;
@@ -96,7 +100,8 @@ struct proxy_request {
 	size_t body_len;
 	int timeout_ms;
 };
-/* Begins a connection beside other work, for the next proxy_http() to that socket. */
+/* Begins a connection beside other work, for the next proxy_http() to that socket; to two sockets
+ * at most. */
 void proxy_prepare(struct proxy *p, const char *socket);
 void proxy_unprepare(struct proxy *p);
 ERROR_CHECKED int proxy_http(struct proxy *p, const struct proxy_request *req,
