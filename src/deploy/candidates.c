@@ -252,20 +252,20 @@ static int watch(struct run *r, struct target *t, const struct plan_step *s,
 }
 
 /* Seen through the proxy, before any user's request gets there. */
-static int ask_through_proxy(
-	struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+static int ask_through_proxy(struct run *r, struct target *t, const struct plan_step *s,
+	struct proxy_answer *answer, struct error *err)
 {
-	struct proxy_answer answer = {0};
 	const struct config_health *health = &s->role->proxy->health;
 	const char *path = health->kind == CONFIG_HEALTH_HTTP ? health->path : "/";
 	return proxy_probe(t->seen.proxy, &run_target_of(r, t)->service, s->name, path,
-		health->timeout_ms, &answer, err);
+		health->timeout_ms, answer, err);
 }
 
 static int see_through_proxy(
 	struct run *r, struct target *t, const struct plan_step *s, struct error *err)
 {
-	if (ask_through_proxy(r, t, s, err) < 0) {
+	struct proxy_answer answer = {0};
+	if (ask_through_proxy(r, t, s, &answer, err) < 0) {
 		(void)error_wrap(err, "'%s' is healthy, but not through the proxy", s->name);
 		return health_add_logs(t->host, s->name, err);
 	}
@@ -283,6 +283,7 @@ struct bringing {
 	sem_t tried;                   /* posted once all were started, or one was not */
 	bool started;                  /* all; to be read behind that */
 	bool *through_proxy;           /* each: has answered through it */
+	bool *kept_up;                 /* each: has its restart policy */
 	struct error *errors;
 	int *results;
 };
@@ -330,15 +331,28 @@ static int start_and_watch(struct bringing *b, struct error *err)
 	return first_failure(b->results, b->errors, b->n, err);
 }
 
-/* Beside the watch, which tells what is wrong: at a distance this saves a round trip. */
+/* Only what is healthy may come back by itself: this is the health check's own question. */
+static bool is_healthy(const struct plan_step *s, const struct proxy_answer *answer)
+{
+	return s->role->health.kind == CONFIG_HEALTH_HTTP && answer->status >= 200 &&
+	       answer->status < 400;
+}
+
+/*
+ * Beside the watch, which judges and tells what is wrong: at a distance this saves two round trips.
+ */
 static void look_through_proxy(struct bringing *b)
 {
 	while (sem_wait(&b->tried) < 0 && errno == EINTR) {
 	}
 	for (size_t i = 0; b->started && i < b->n; i++) {
+		const struct plan_step *s = b->steps[i];
+		struct proxy_answer answer = {0};
 		struct error ignored = {0};
-		b->through_proxy[i] = b->steps[i]->role->proxied &&
-				      ask_through_proxy(b->r, b->t, b->steps[i], &ignored) == 0;
+		b->through_proxy[i] = s->role->proxied &&
+				      ask_through_proxy(b->r, b->t, s, &answer, &ignored) == 0;
+		b->kept_up[i] = b->through_proxy[i] && is_healthy(s, &answer) &&
+				container_keep_up(b->t->host->docker, s->name, &ignored) == 0;
 	}
 }
 
@@ -384,10 +398,10 @@ static void last_step(void *ctx, size_t lane)
 	size_t slot = b->n + lane;
 	for (size_t i = 0; b->results[slot] == 0 && i < b->n; i++) {
 		const struct plan_step *s = b->steps[i];
-		if (lane == 1) {
+		if (lane == 1 && !b->kept_up[i]) {
 			b->results[slot] =
 				container_keep_up(b->t->host->docker, s->name, &b->errors[slot]);
-		} else if (s->role->proxied && !b->through_proxy[i]) {
+		} else if (lane == 0 && s->role->proxied && !b->through_proxy[i]) {
 			b->results[slot] = see_through_proxy(b->r, b->t, s, &b->errors[slot]);
 		}
 	}
@@ -407,6 +421,7 @@ static int bring_all_up(struct run *r, struct target *t, enum plan_phase phase,
 	b.proxied = phase == PLAN_START && t->seen.proxy;
 	b.seen = xcalloc(n + 1, sizeof(*b.seen));
 	b.through_proxy = xcalloc(n + 1, sizeof(*b.through_proxy));
+	b.kept_up = xcalloc(n + 1, sizeof(*b.kept_up));
 	b.errors = xcalloc(n + 2, sizeof(*b.errors));
 	b.results = xcalloc(n + 2, sizeof(*b.results));
 	sem_init(&b.tried, 0, 0);
@@ -420,6 +435,7 @@ static int bring_all_up(struct run *r, struct target *t, enum plan_phase phase,
 	}
 	free(b.seen);
 	free(b.through_proxy);
+	free(b.kept_up);
 	free(b.errors);
 	free(b.results);
 	return result;
