@@ -7,7 +7,7 @@
  * channel costs a round trip).  All calls are thread-safe: each takes a connection of its own from
  * the pool.  Round trips: the version is asked for with a /_ping in front of the first request, in
  * the same packet when that is a GET (which then goes unversioned); docker_lookup() and a few
- * compound calls (docker_container_run, docker_container_dispose) pipeline several requests on one
+ * compound calls (docker_container_run, docker_discard) pipeline several requests on one
  * connection, so that they cost one round trip together.
  *
  * API version: the smaller of DOCKER_API_OURS and the daemon's, at least DOCKER_API_MIN.

@@ -95,9 +95,13 @@ ERROR_CHECKED int docker_container_relieve(
 /* Not there is success. volumes: its anonymous ones too. */
 ERROR_CHECKED int docker_container_remove(
 	struct docker *d, const char *name, bool force, bool volumes, struct error *err);
-/* Stop, then remove, of all of them, in one round trip (they are stopped one after the other). */
-ERROR_CHECKED int docker_container_dispose(struct docker *d, const struct strvec *names,
-	int timeout_s, bool volumes, struct error *err);
+/*
+ * Removes these containers, running or not, with their anonymous volumes, and then these images,
+ * all in one round trip.  What is not there is success, and so is an image that stays because a
+ * container or another tag needs it.
+ */
+ERROR_CHECKED int docker_discard(struct docker *d, const struct strvec *containers,
+	const struct strvec *images, struct error *err);
 
 /*
  * Waiting for an exit.  docker_wait_open() returns once the daemon watches, so that nothing is

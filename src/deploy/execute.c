@@ -320,34 +320,43 @@ static int boot_target(struct deployment *d, struct target *t, void *run, struct
 
 /* -- Prune -- */
 
-static int prune(struct run *r, struct target *t, const struct plan_step *s, struct error *err)
+#define PRUNE_AT_ONCE 16 /* in one flight; between two the lock is looked at */
+
+static int discard(struct run *r, const struct target *t, struct strvec *containers,
+	struct strvec *images, struct error *err)
 {
-	struct error refused = {0};
-	const char *what = s->kind == STEP_REMOVE ? "container" : "image";
-	const char *name = s->kind == STEP_REMOVE || !s->note ? s->name : s->note;
-	if (s->kind == STEP_REMOVE) {
-		if (docker_container_remove(t->host->docker, name, true, true, err) < 0) {
-			return -1;
-		}
-	} else if (docker_image_remove(t->host->docker, name, false, false, &refused) < 0) {
-		/* By tag, and never by force: Docker refuses what a container still needs. */
-		if (refused.status == 409 || refused.status == 404) {
-			return 0;
-		}
-		*err = refused;
+	if (run_may_go_on(r, err) < 0 ||
+		docker_discard(t->host->docker, containers, images, err) < 0) {
 		return -1;
 	}
-	ui_debug(r->d->ui, t->host->name, "removed %s %s", what, name);
+	strvec_fini(containers);
+	strvec_fini(images);
 	return 0;
 }
 
+/* Images by tag, and never by force: Docker refuses what a container still needs. */
 int run_prune(struct deployment *d, struct target *t, void *run, struct error *err)
 {
-	(void)d;
+	struct run *r = run;
+	CLEANUP_STRVEC struct strvec containers = {0}, images = {0};
 	if (t->seen.proxy && t->selected && proxy_prune(t->seen.proxy, err) < 0) {
 		return error_wrap(err, "remove certificates that are no longer used");
 	}
-	return run_steps(run, t, PLAN_PRUNE, prune, err);
+	VEC_FOREACH (&r->plan->steps, i) {
+		const struct plan_step *s = &r->plan->steps.p[i];
+		if (s->phase != PLAN_PRUNE || !run_is_due(r, t, s)) {
+			continue;
+		}
+		bool container = s->kind == STEP_REMOVE;
+		const char *name = container || !s->note ? s->name : s->note;
+		strvec_push(container ? &containers : &images, name);
+		ui_debug(d->ui, t->host->name, "removing %s", name);
+		if (containers.len + images.len == PRUNE_AT_ONCE &&
+			discard(r, t, &containers, &images, err) < 0) {
+			return -1;
+		}
+	}
+	return containers.len + images.len > 0 ? discard(r, t, &containers, &images, err) : 0;
 }
 
 /* -- Candidates, in groups when the manifest says so (boot.limit) -- */

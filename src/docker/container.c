@@ -191,55 +191,41 @@ int docker_container_remove(
 	return 0;
 }
 
-/* Stopping may fail because it is gone already: then so does the removal, which is success. */
-static int dispose_result(
-	const struct strvec *names, const struct docker_op *ops, struct error *err)
+int docker_discard(struct docker *d, const struct strvec *containers, const struct strvec *images,
+	struct error *err)
 {
-	VEC_FOREACH (names, i) {
-		for (size_t k = 2 * i; k < 2 * i + 2; k++) {
-			const struct error *e = &ops[k].err;
-			if (e->kind != ERROR_NONE && e->status != 404) {
-				*err = *e;
-				return error_wrap(err, "%s container '%s'",
-					k % 2 ? "remove" : "stop", names->p[i]);
-			}
-		}
-	}
-	return 0;
-}
-
-int docker_container_dispose(struct docker *d, const struct strvec *names, int timeout_s,
-	bool volumes, struct error *err)
-{
-	size_t n = names->len * 2;
+	size_t n = containers->len + images->len;
 	if (n == 0) {
 		return 0;
 	}
 	struct docker_op *ops = xcalloc(n, sizeof(*ops));
 	char **paths = xcalloc(n, sizeof(*paths));
 	for (size_t i = 0; i < n; i++) {
-		CLEANUP_STR struct str suffix = STR_INIT(64);
+		bool image = i >= containers->len;
 		struct str path = STR_INIT(DOCKER_MAX_PATH);
-		int wait_ms;
-		docker_stop_suffix(d, "stop", timeout_s, &suffix, &wait_ms);
-		docker_path(&path, "/containers/", names->p[i / 2],
-			i % 2 == 0 ? str_c(&suffix)
-			: volumes  ? "?v=1"
-				   : "");
+		docker_path(&path, image ? "/images/" : "/containers/",
+			image ? images->p[i - containers->len] : containers->p[i],
+			image ? "" : "?force=1&v=1");
 		paths[i] = str_take(&path);
-		ops[i] = (struct docker_op){.method = i % 2 ? "DELETE" : "POST",
-			.path = paths[i],
-			.timeout_ms = wait_ms};
+		ops[i] = (struct docker_op){
+			.method = "DELETE", .path = paths[i], .timeout_ms = 3 * docker_head_ms(d)};
 	}
 	int rc = docker_run_ops(d, ops, n, err);
-	rc = rc == 0 ? dispose_result(names, ops, err) : error_wrap(err, "remove containers");
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		const struct error *e = &ops[i].err;
+		bool image = i >= containers->len;
+		if (e->kind != ERROR_NONE && e->status != 404 && !(image && e->status == 409)) {
+			*err = *e;
+			rc = -1;
+		}
+	}
 	for (size_t i = 0; i < n; i++) {
 		free(paths[i]);
 	}
 	docker_ops_fini(ops, n);
 	free(paths);
 	free(ops);
-	return rc;
+	return rc == 0 ? 0 : error_wrap(err, "remove what is not kept");
 }
 
 int docker_container_relieve(

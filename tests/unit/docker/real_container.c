@@ -157,7 +157,10 @@ static void run_is_one_exchange(void **state)
 	OK(docker_network_disconnect(d, net, name, true, &err), err);
 	strvec_push(&names, name);
 	strvec_push(&names, support_name("not-there"));
-	OK(docker_container_dispose(d, &names, 0, true, &err), err);
+	docker_counters(d, &before);
+	OK(docker_discard(d, &names, &names, &err), err);
+	docker_counters(d, &after);
+	assert_int_equal(after.exchanges - before.exchanges, 1);
 	assert_int_equal(docker_container_inspect(d, name, &c, &err), -1);
 	OK(docker_network_remove(d, net, &err), err);
 	OK(docker_network_remove(d, net2, &err), err);
