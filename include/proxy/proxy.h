@@ -18,18 +18,19 @@
  *
  * Order of a push, per host (round trips in sequence; caddy, then nginx where it differs):
  *
- *   p = proxy_open()          reads what is there [2, shared with the caller's batch; 2 more when
- *                             other services are there]
- *   proxy_stage(p, svc)       conflicts, certificates, files; validation by the proxy itself when
- *                             more than the upstreams changed; nothing that serves is touched
- * [about 5, beside the start; 6 more with validation].  Give it the names that the switch will
- * have: else the switch does it. proxy_counts_begin(p)     [1] proxy_ready(p)            the
- * probe's connection is opened beside other work proxy_probe(p, name)      each candidate answers
- * through the proxy [1; 2 without proxy_ready()] proxy_switch(p, svc)      caddy: one folder made
- * or removed, then verified [2]; nginx: rename, HUP, old workers stopped accepting, verified [8];
- * else put back proxy_drain(p, ...)       [1 to 2, then as long as requests are in flight]
- *   proxy_counts_end(p)       [1; 2 more when there were requests]
- *   proxy_close(p)
+ * - p = proxy_open(): reads what is there [2, shared with the caller's batch; 2 more when other
+ *   services are there];
+ * - proxy_stage(p, svc): conflicts, certificates, files; validation by the proxy itself when more
+ *   than the upstreams changed; nothing that serves is touched [2, nginx about 5, beside the start;
+ * 6 more with validation].  Give it the names that the switch will have: else the switch does it;
+ * - proxy_ready(p): the probe's connection is opened beside other work;
+ * - proxy_counts_begin(p) [1];
+ * - proxy_probe(p, name): each candidate answers through the proxy [1; 2 without proxy_ready()];
+ * - proxy_switch(p, svc): caddy: one folder made or removed, then verified [2]; nginx: rename, HUP,
+ *   old workers stopped accepting, verified [8]; else put back;
+ * - proxy_drain(p, ...) [1 to 2, then as long as requests are in flight];
+ * - proxy_counts_end(p) [1; 2 more when there were requests];
+ * - proxy_close(p).
  *
  * Killed between any two steps: users are served by the old or the new containers, both of which
  * still run; what is on disk was validated before it got there.  With caddy the disk is always what
