@@ -94,7 +94,7 @@ int docker_container_start(struct docker *d, const char *name, struct error *err
 	int64_t until = clock_mono_ms() + TWIN_MS;
 	struct error cancelled = {0};
 	while (action(d, "POST", name, "/start", 2 * docker_head_ms(d), 304, err) != 0) {
-		if (!strstr(err->text, "is ambiguous") || clock_mono_ms() > until ||
+		if (!docker_is_twin(err) || clock_mono_ms() > until ||
 			cancel_check(&cancelled) < 0) {
 			return error_wrap(err, "start container '%s'", name);
 		}

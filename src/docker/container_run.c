@@ -91,6 +91,20 @@ static void steps_fini(struct steps *s)
 	}
 }
 
+/* A start that a twin of its network was in the way of comes again; how it is then is not known. */
+static int start_again(struct docker *d, const char *name, int rc, struct docker_container *seen,
+	struct error *err)
+{
+	if (rc == 0 || !docker_is_twin(err) || !str_starts(err->text, "start ")) {
+		return rc;
+	}
+	if (seen) {
+		docker_container_fini(seen);
+	}
+	*err = (struct error){0};
+	return docker_container_start(d, name, err);
+}
+
 /* In one round trip. */
 static int make(struct docker *d, const struct docker_container_spec *spec, bool start, char **id,
 	struct docker_container *seen, struct error *err)
@@ -126,7 +140,7 @@ static int make(struct docker *d, const struct docker_container_spec *spec, bool
 	}
 	docker_body_fini(&body);
 	steps_fini(&s);
-	return rc;
+	return start_again(d, spec->name, rc, seen, err);
 }
 
 int docker_container_run(struct docker *d, const struct docker_container_spec *spec, char **id,
@@ -149,7 +163,7 @@ int docker_container_update_start(struct docker *d, const char *name, const char
 	add_start(&s);
 	int rc = run(&s, seen, err);
 	steps_fini(&s);
-	return rc;
+	return start_again(d, name, rc, seen, err);
 }
 
 int docker_container_update_stop(

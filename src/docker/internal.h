@@ -159,6 +159,9 @@ void docker_parse_volume(const json_t *j, struct docker_volume *out);
 void docker_parse_volumes(const json_t *j, struct docker_volume_list *out);
 void docker_parse_stats(const json_t *j, struct docker_stats *out);
 
+/* network.c: refused for another network of that name, which whoever made it takes away again. */
+bool docker_is_twin(const struct error *err);
+
 /* One look-up, as its own call; 404 is an error. The other one with a path of its own. */
 ERROR_CHECKED int docker_lookup_path(struct docker *d, enum docker_lookup_kind kind,
 	const char *path, const char *name, void *out, struct error *err);

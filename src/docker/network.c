@@ -89,6 +89,11 @@ static int settle(struct docker *d, const char *name, const char *id, struct err
 	}
 }
 
+bool docker_is_twin(const struct error *err)
+{
+	return strstr(err->text, "is ambiguous") != NULL;
+}
+
 int docker_network_create(struct docker *d, const char *name, bool internal,
 	const struct strmap *labels, struct error *err)
 {

@@ -166,6 +166,22 @@ static void run_is_one_exchange(void **state)
 	OK(docker_network_remove(d, net2, &err), err);
 }
 
+/* Another network of that name, which goes after half a second. */
+static void make_twin(const char *net)
+{
+	struct error err = {0};
+	CLEANUP_FREE char *body = xasprintf("{\"Name\": \"%s\"}", net);
+	const char *argv[] = {"sh", "-c",
+		"id=$(curl -sf --unix-socket /var/run/docker.sock "
+		"-H 'Content-Type: application/json' -d \"$0\" http://d/networks/create | "
+		"jq -er .Id) && { (sleep 0.5; docker network rm \"$id\") >/dev/null 2>&1 & }",
+		body, NULL};
+	struct proc_request twin = {.argv = argv, .timeout_ms = 10000};
+	struct proc_result made = {0};
+	OK(proc_run(&twin, NULL, NULL, &made, &err), err);
+	assert_int_equal(made.status, 0);
+}
+
 /* As when two first pushes make the network at the same time, and the other is the slower one. */
 static void start_waits_for_a_twin_of_its_network(void **state)
 {
@@ -175,22 +191,25 @@ static void start_waits_for_a_twin_of_its_network(void **state)
 	const char *name = support_name("twin");
 	const char *net = support_name("twin-net");
 	CLEANUP_DOCKER_SPEC struct docker_container_spec s = {0};
-	CLEANUP_FREE char *body = xasprintf("{\"Name\": \"%s\"}", net);
-	const char *argv[] = {"sh", "-c",
-		"id=$(curl -sf --unix-socket /var/run/docker.sock "
-		"-H 'Content-Type: application/json' -d \"$0\" http://d/networks/create | "
-		"jq -er .Id) && { (sleep 0.5; docker network rm \"$id\") >/dev/null 2>&1 & }",
-		body, NULL};
-	struct proc_request twin = {.argv = argv, .timeout_ms = 10000};
-	struct proc_result made = {0};
+	struct docker_lookup there = {.kind = DOCKER_LOOKUP_NETWORK, .name = net};
+	struct docker_network found = {0};
+	there.out = &found;
 	fill_spec(&s, name, "sleep 1000");
 	free(s.network);
 	s.network = xstrdup(net);
 	OK(docker_network_create(d, net, false, NULL, &err), err);
 	OK(docker_container_create(d, &s, NULL, &err), err);
-	OK(proc_run(&twin, NULL, NULL, &made, &err), err);
-	assert_int_equal(made.status, 0);
+	make_twin(net);
+	OK(docker_lookup(d, &there, 1, &err), err);
+	assert_true(there.found);
+	docker_network_fini(&found);
 	OK(docker_container_start(d, name, &err), err);
+	OK(docker_container_remove(d, name, true, true, &err), err);
+	make_twin(net);
+	OK(docker_container_run(d, &s, NULL, NULL, &err), err);
+	OK(docker_container_update_stop(d, name, "no", 1, &err), err);
+	make_twin(net);
+	OK(docker_container_update_start(d, name, "always", NULL, &err), err);
 	OK(docker_container_remove(d, name, true, true, &err), err);
 	OK(docker_network_remove(d, net, &err), err);
 }
