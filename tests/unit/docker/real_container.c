@@ -205,11 +205,12 @@ static void start_waits_for_a_twin_of_its_network(void **state)
 	docker_network_fini(&found);
 	OK(docker_container_start(d, name, &err), err);
 	OK(docker_container_remove(d, name, true, true, &err), err);
-	make_twin(net);
-	OK(docker_container_run(d, &s, NULL, NULL, &err), err);
-	OK(docker_container_update_stop(d, name, "no", 1, &err), err);
+	OK(docker_container_create(d, &s, NULL, &err), err);
 	make_twin(net);
 	OK(docker_container_update_start(d, name, "always", NULL, &err), err);
+	OK(docker_container_remove(d, name, true, true, &err), err);
+	make_twin(net);
+	OK(docker_container_run(d, &s, NULL, NULL, &err), err);
 	OK(docker_container_remove(d, name, true, true, &err), err);
 	OK(docker_network_remove(d, net, &err), err);
 }
