@@ -284,11 +284,11 @@ static const char *own_architecture(void)
 #endif
 }
 
-static int can_shut(const struct proxy *p, const struct docker_ports *ports, struct error *err)
+static int can_shut(const struct proxy *p, struct error *err)
 {
 	const struct docker_info *info = &p->host->info;
-	if (ports->len == 0) {
-		return error_set(err, ERROR_USAGE, "it has no ports");
+	if (p->config.no_ports) {
+		return error_set(err, ERROR_USAGE, "the proxy publishes no ports of its own");
 	}
 	if (info->rootless) {
 		return error_set(err, ERROR_USAGE, "Docker runs without root there");
@@ -419,7 +419,7 @@ int gate_shut(struct proxy *p, const char *image, const struct docker_ports *por
 	struct error *err)
 {
 	CLEANUP_DOCKER_SPEC struct docker_container_spec spec = {0};
-	if (can_shut(p, ports, err) < 0) {
+	if (can_shut(p, err) < 0) {
 		return -1;
 	}
 	describe(p, image, limit_s, &spec);
