@@ -206,5 +206,13 @@ leaves_nothing() {
 	testbed exec h1 sysctl -qw net.ipv4.ip_unprivileged_port_start=80
 	manifest_edit 's|healthcheck: .*|healthcheck: {cmd: "wget -q -O- http://127.0.0.1:3000/up"}|'
 	RATE=20 # each packet goes through two programs there
+	# Without root nothing can be held back: that is told, and the load stays away.
+	another_proxy() {
+		load_stop
+		assert_no_failures
+		deploy_ok proxy reboot
+		assert_stderr 'cannot hold connections back: Docker runs without root there'
+		load_start --rate "$RATE" --timeout 30000 --host-header "$VHOST" "http://$H1_IP"
+	}
 	core reverse full
 }
