@@ -57,6 +57,7 @@ faults_teardown() {
 	done
 	[[ -z ${PASSING:-} ]] || wait "$PASSING" || true
 	[[ -z ${DEPLOY_PID:-} ]] || kill -9 "$DEPLOY_PID" 2>/dev/null || true
+	let_all_go # whom the report asks
 	e2e_report
 	if [[ -z ${BATS_TEST_COMPLETED:-} ]]; then
 		local h
@@ -289,10 +290,13 @@ stand_retire() {
 	sleep 0.5
 }
 
-# Nothing stands still here: the hold comes as quickly as it can.
+# Nothing stands still here: the hold comes as quickly as it can, and what is to be removed is large.
 stand_prune() {
-	local pid
+	local pid old upper
 	push_to_gate post-app-boot
+	old=$(docker_on "$VICTIM" ps -aq --filter status=exited --filter "label=deploy.service=$SERVICE" | tail -n 1)
+	upper=$(docker_on "$VICTIM" inspect -f '{{.GraphDriver.Data.UpperDir}}' "$old")
+	testbed exec "$VICTIM" bash -c 'mkdir "$0/many" && cd "$0/many" && seq 20000 | xargs touch' "$upper"
 	pid=$(pgrep -x dockerd --ns "$(cut -d' ' -f1 "$BED/$VICTIM/init")" --nslist pid)
 	gate_open post-app-boot
 	deploy_await "$VICTIM .*old container stopped"

@@ -428,7 +428,8 @@ e2e_report() {
 	[[ -z ${BATS_TEST_COMPLETED:-} && -n ${BED:-} ]] || return 0
 	for h in $(testbed hosts | cut -d' ' -f1); do
 		echo "--- $h"
-		docker_on "$h" ps -a --format 'table {{.Names}}\t{{.Status}}\t{{.Image}}' 2>&1 || true
+		DOCKER_HOST=$(testbed docker-host "$h") timeout 20 \
+			docker ps -a --format 'table {{.Names}}\t{{.Status}}\t{{.Image}}' 2>&1 || true
 		# shellcheck disable=SC2016
 		testbed exec "$h" bash -c 'for f in /home/*/.deploy/${1:-*}/releases.jsonl; do
 			[ -e "$f" ] && echo "$f" && tail -n 5 "$f" | sed '"'"'s/"config":{.*//'"'"'; done' bash "${SERVICE:-}" 2>&1 || true
