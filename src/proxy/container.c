@@ -456,20 +456,8 @@ static int start(struct proxy *p, struct error *err)
 									      : wait_ready(p, err);
 }
 
-static int create(struct proxy *p, const struct docker_container_spec *spec, struct error *err)
+static int create_failed(struct proxy *p, const char *id, struct error *err)
 {
-	CLEANUP_FREE char *id = NULL;
-	if (write_files(p, err) < 0) {
-		return -1;
-	}
-	if (docker_container_run(p->host->docker, spec, &id, NULL, err) == 0) {
-		return wait_ready(p, err);
-	}
-	if (err->status == 409 && !id) {
-		/* Another service's push has just made it, and has perhaps ended since. */
-		*err = (struct error){0};
-		return start(p, err);
-	}
 	/*
 	 * Only what was made here: the name may be taken.  And not when interrupted: a daemon that
 	 * is slow removes it when the tool has left, under the hands of the next push, which would
@@ -482,6 +470,35 @@ static int create(struct proxy *p, const struct docker_container_spec *spec, str
 		}
 	}
 	return start_failed(err);
+}
+
+static int create(struct proxy *p, const struct docker_container_spec *spec, struct error *err)
+{
+	CLEANUP_FREE char *id = NULL;
+	if (write_files(p, err) < 0) {
+		return -1;
+	}
+	int64_t until = clock_mono_ms() + READY_MS;
+	while (docker_container_run(p->host->docker, spec, &id, NULL, err) < 0) {
+		if (err->status != 409 || id) {
+			return create_failed(p, id, err);
+		}
+		/* Another service's push has just made it, and has perhaps ended since; or Docker
+		 * has given it the name, and nothing else yet. */
+		*err = (struct error){0};
+		if (start(p, err) == 0) {
+			return 0;
+		}
+		if (err->status != 404 || clock_mono_ms() > until) {
+			return -1;
+		}
+		*err = (struct error){0};
+		if (cancel_check(err) < 0) {
+			return -1;
+		}
+		clock_sleep_ms(30);
+	}
+	return wait_ready(p, err);
 }
 
 static char *drift_of(
