@@ -81,14 +81,10 @@ static bool right_type(const struct docker_lookup *l, const json_t *j)
 
 static void take(struct docker_lookup *l, struct docker_op *op)
 {
-	/* There is one, and its twin goes again. */
-	if (op->err.kind != ERROR_NONE && l->kind == DOCKER_LOOKUP_NETWORK &&
-		docker_is_twin(&op->err)) {
-		l->found = true;
-		return;
-	}
 	if (op->err.kind != ERROR_NONE) {
-		if (!op->done || op->err.status != 404) {
+		/* Two of that name: there is one, and its twin goes again. */
+		l->found = l->kind == DOCKER_LOOKUP_NETWORK && docker_is_twin(&op->err);
+		if (!l->found && (!op->done || op->err.status != 404)) {
 			l->err = op->err;
 			wrap(l, &l->err);
 		}

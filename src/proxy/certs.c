@@ -63,9 +63,8 @@ static bool is_marked(const struct proxy *p, const struct sftp_op *list, const c
 	CLEANUP_FREE char *begin = xasprintf("%s.", digest);
 	VEC_FOREACH (&list->entries, i) {
 		const char *name = list->entries.p[i].name;
-		const char *ext = name + strlen(begin);
-		if (str_starts(name, begin) && strlen(ext) == strlen(p->sid) &&
-			!str_eq(ext, p->sid)) {
+		if (str_starts(name, begin) && strlen(name) == strlen(begin) + strlen(p->sid) &&
+			!mine(p, name)) {
 			return true;
 		}
 	}

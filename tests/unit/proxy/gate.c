@@ -175,12 +175,17 @@ static void end(pid_t pid)
 		.len = sizeof((struct docker_port[]){__VA_ARGS__}) / sizeof(struct docker_port)    \
 	}
 
-static void what_is_new_waits_until_it_opens(void **state)
+static void need_namespace(void)
 {
-	(void)state;
 	if (!isolated) {
 		skip();
 	}
+}
+
+static void what_is_new_waits_until_it_opens(void **state)
+{
+	(void)state;
+	need_namespace();
 	int before = begin_connect("127.0.0.1", HTTP);
 	assert_true(connected(before, SENT_MS));
 	pid_t keeper = shut(PORTS({.host_port = HTTP}, {.host_port = HTTPS}), "60");
@@ -207,9 +212,7 @@ static void what_is_new_waits_until_it_opens(void **state)
 static void only_the_addresses_that_are_published(void **state)
 {
 	(void)state;
-	if (!isolated) {
-		skip();
-	}
+	need_namespace();
 	char v4[] = "127.0.0.2", v6[] = "::1";
 	pid_t keeper =
 		shut(PORTS({.host_ip = v4, .host_port = HTTP}, {.host_ip = v6, .host_port = HTTPS}),
@@ -226,9 +229,7 @@ static void only_the_addresses_that_are_published(void **state)
 static void it_opens_when_nobody_holds_it(void **state)
 {
 	(void)state;
-	if (!isolated) {
-		skip();
-	}
+	need_namespace();
 	int status = -1;
 	pid_t keeper = shut(PORTS({.host_port = HTTP}), "60");
 	int waits = assert_waits("127.0.0.1", HTTP);
@@ -242,9 +243,7 @@ static void it_opens_when_nobody_holds_it(void **state)
 static void it_opens_by_the_clock(void **state)
 {
 	(void)state;
-	if (!isolated) {
-		skip();
-	}
+	need_namespace();
 	int status = -1;
 	pid_t keeper = shut(PORTS({.host_port = HTTP}), "1");
 	int waits = assert_waits("127.0.0.1", HTTP);
@@ -259,9 +258,7 @@ static void it_opens_by_the_clock(void **state)
 static void what_the_kernel_refuses_is_said(void **state)
 {
 	(void)state;
-	if (!isolated) {
-		skip();
-	}
+	need_namespace();
 	char words[128];
 	int status = 0;
 	pid_t keeper = shut(PORTS({.host_port = HTTP}), "60");
