@@ -33,10 +33,10 @@ static const char *const folders[] = {
 /* What is there. */
 struct seen {
 	struct docker_container container;
-	struct docker_container next; /* of a reboot: under way, or killed */
+	struct docker_container next; /* of a reboot: under way, or killed; else all zero */
 	struct docker_image image;
 	struct docker_network network;
-	bool has_container, has_next, has_image, has_network;
+	bool has_container, has_image, has_network;
 	struct sftp_attrs home;
 	bool migrates;      /* the kernel has tcp_migrate_req */
 	char *main, *facts; /* texts, or NULL */
@@ -69,7 +69,7 @@ static char *name_next(const struct proxy *p)
  */
 static int settle(struct proxy *p, struct seen *s, struct error *err)
 {
-	if (!s->has_next || !s->next.running || (s->has_container && s->container.running)) {
+	if (!s->next.running || s->container.running) {
 		return 0;
 	}
 	if ((s->has_container && docker_container_remove(
@@ -81,7 +81,6 @@ static int settle(struct proxy *p, struct seen *s, struct error *err)
 	s->container = s->next;
 	memset(&s->next, 0, sizeof(s->next));
 	s->has_container = true;
-	s->has_next = false;
 	return 0;
 }
 
@@ -96,7 +95,6 @@ static int look_docker(struct proxy *p, struct seen *s, struct error *err)
 	};
 	int rc = docker_lookup(p->host->docker, items, sizeof(items) / sizeof(*items), err);
 	s->has_container = items[0].found;
-	s->has_next = items[1].found;
 	s->has_image = items[2].found;
 	s->has_network = items[3].found;
 	return rc < 0 ? -1 : settle(p, s, err);
